@@ -1,0 +1,431 @@
+//! The chunk store on local drives. [`crate::chunks::segment`] tells what a segment is, `writer.rs` how chunks get
+//! into one, `preparer.rs` where segments come from, `reader.rs` how chunks are read, `recover.rs` what happens at
+//! start.
+
+use std::io;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::chunks::drive::{Drive, DriveSettings, MissingSegment};
+use crate::chunks::frame::{self, FrameLayout, MAX_CHUNK_BYTES};
+use crate::chunks::identity::Identity;
+use crate::chunks::segment::{DATA_START, SLOT_BYTES, Segment};
+use crate::chunks::writer::{Queue, Request, Writer};
+use crate::chunks::{ChunkFuture, ChunkStore, SegmentUse, Written, gauges, reader};
+use crate::disk::Disk;
+use crate::disk::buffer::BufferPool;
+use crate::error::{Corruption, Result, StoreError};
+use crate::pool::WorkerPool;
+use crate::types::{ChunkId, Place};
+
+/// Called once when a drive fails for good, with what happened. Production logs it and ends the process.
+pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Memory kept for reuse by reads, in bytes.
+const READ_BUFFERS: usize = 64 << 20;
+/// Reads that wait for a thread; further ones wait before they queue.
+const READ_QUEUE: usize = 1024;
+/// Sizes of segments unless configured, by the size of the drive.
+const SMALLEST_SEGMENT: u64 = 16 << 20;
+const LARGEST_SEGMENT: u64 = 256 << 20;
+
+/// Who does the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threading {
+    /// A writer and a preparer for each drive, and a pool for reads.
+    Threads,
+    /// Whoever polls the future, in a fixed order: for tests that replay the operations on the disk.
+    Inline,
+}
+
+/// How to open a store.
+#[derive(Clone)]
+pub struct LocalOptions {
+    /// The drives, in the order of their numbers. New ones are added at the end.
+    pub drives: Vec<Arc<dyn Disk>>,
+    /// The store's id, from the index; durable there before the drives are opened for the first time.
+    pub store_id: [u8; 16],
+    /// Length of new segments in bytes, a multiple of 4096; by default a 64th of the drive, 16 to 256 MiB.
+    pub segment_bytes: Option<u32>,
+    /// Free bytes below which a drive takes no new segments; by default 2 % of it, 64 MiB to 1 GiB.
+    pub reserve_bytes: Option<u64>,
+    /// Segments kept ready on each drive once it is written to; 2 is a good number.
+    pub spares: u32,
+    /// Threads that read; 16 is a good number.
+    pub read_threads: usize,
+    /// Who does the work.
+    pub threading: Threading,
+    /// What to do when a drive fails.
+    pub on_fatal: FatalHook,
+}
+
+impl LocalOptions {
+    /// Options with the defaults, for production: a failing drive aborts the process.
+    #[must_use]
+    pub fn new(drives: Vec<Arc<dyn Disk>>, store_id: [u8; 16]) -> Self {
+        let on_fatal: FatalHook = Arc::new(|message| {
+            tracing::error!(
+                message,
+                "a drive failed: ending the process, so that nothing is acknowledged that is not stored"
+            );
+            std::process::abort();
+        });
+        Self {
+            drives,
+            store_id,
+            segment_bytes: None,
+            reserve_bytes: None,
+            spares: 2,
+            read_threads: 16,
+            threading: Threading::Threads,
+            on_fatal,
+        }
+    }
+
+    fn settings(&self, disk: &dyn Disk) -> Result<DriveSettings> {
+        let total = disk.space()?.total;
+        let by_size = (total / 64).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT);
+        let by_size = 1u32 << by_size.ilog2();
+        let segment_bytes = self.segment_bytes.unwrap_or(by_size);
+        if !segment_bytes.is_multiple_of(SLOT_BYTES) || segment_bytes <= DATA_START {
+            return Err(StoreError::Open(format!(
+                "segments of {segment_bytes} bytes: must be a multiple of 4096 above 8192"
+            )));
+        }
+        let reserve_bytes = self.reserve_bytes.unwrap_or((total / 50).clamp(64 << 20, 1 << 30));
+        Ok(DriveSettings { segment_bytes, reserve_bytes, spares: self.spares as usize, threading: self.threading })
+    }
+}
+
+/// The chunk store on local drives.
+pub struct LocalChunks {
+    core: Arc<Core>,
+    /// Writers first, then preparers; emptied by closing.
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    writers: Vec<JoinHandle<()>>,
+    preparers: Vec<JoinHandle<()>>,
+}
+
+struct Core {
+    lanes: Vec<Lane>,
+    readers: Option<WorkerPool>,
+    buffers: Arc<BufferPool>,
+    /// Spreads chunks over the drives.
+    ticket: AtomicU64,
+}
+
+/// A drive with its way in.
+struct Lane {
+    drive: Arc<Drive>,
+    queue: Queue,
+    /// Present without threads.
+    writer: Option<Mutex<Writer>>,
+}
+
+impl LocalChunks {
+    /// Opens the drives. `live` are the segments in which the index places chunks: everything else is free.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if a drive is missing, foreign, swapped or of a newer format, [`StoreError::Io`] if one
+    /// cannot be read. A missing or damaged segment is no error: its chunks are, when they are read.
+    #[expect(clippy::needless_pass_by_value, reason = "opening takes the drives over")]
+    pub fn open(options: LocalOptions, live: Vec<SegmentUse>) -> Result<Arc<Self>> {
+        if let Some(missing) = live.iter().find(|used| usize::from(used.drive) >= options.drives.len()) {
+            let message = format!(
+                "the index has chunks on drive {}, but only {} drives were given",
+                missing.drive,
+                options.drives.len()
+            );
+            return Err(StoreError::Open(message));
+        }
+        let mut lanes = Vec::new();
+        let mut writers = Vec::new();
+        for (number, disk) in (0u16..).zip(&options.drives) {
+            let identity = Identity { store_id: options.store_id, drive: number };
+            let live: Vec<SegmentUse> = live.iter().filter(|used| used.drive == number).copied().collect();
+            let settings = options.settings(&**disk)?;
+            let (drive, resume) =
+                Drive::open(identity, Arc::clone(disk), settings, Arc::clone(&options.on_fatal), &live)?;
+            let mut writer = Some(Writer::new(Arc::clone(&drive), resume));
+            if options.threading == Threading::Threads {
+                writers.extend(writer.take());
+            } else {
+                drive.prepare_all();
+            }
+            lanes.push(Lane { drive, queue: Queue::new(), writer: writer.map(Mutex::new) });
+        }
+        let readers = match options.threading {
+            Threading::Threads => Some(WorkerPool::new("read", options.read_threads, READ_QUEUE)?),
+            Threading::Inline => None,
+        };
+        let core = Core { lanes, readers, buffers: BufferPool::new(READ_BUFFERS), ticket: AtomicU64::new(0) };
+        let store = Arc::new(Self { core: Arc::new(core), threads: Mutex::default() });
+        for (number, writer) in writers.into_iter().enumerate() {
+            store.start(number, writer)?;
+        }
+        Ok(store)
+    }
+
+    fn start(&self, number: usize, writer: Writer) -> io::Result<()> {
+        let spawn = |role: &str, work: Box<dyn FnOnce(&Lane) + Send>| {
+            let core = Arc::clone(&self.core);
+            std::thread::Builder::new().name(format!("cairn-{role}-{number}")).spawn(move || {
+                let Some(lane) = core.lanes.get(number) else { return };
+                if catch_unwind(AssertUnwindSafe(|| work(lane))).is_err() {
+                    // Nobody would answer any more: as bad as a failed disk.
+                    lane.drive.fatal_io("working for it", &io::Error::other("a thread panicked"));
+                    lane.queue.abort();
+                }
+            })
+        };
+        let mut threads = self.threads.lock();
+        threads.preparers.push(spawn("prepare", Box::new(|lane| lane.drive.prepare_until_closed()))?);
+        threads.writers.push(spawn("write", Box::new(move |lane| writer.run(&lane.queue)))?);
+        Ok(())
+    }
+
+    /// Writes what is queued, marks the end of the active segments, and stops the threads. Later writes are refused
+    /// with [`StoreError::Closed`], reads go on. Also done when the store is dropped; a second call does nothing.
+    pub fn close(&self) {
+        for lane in &self.core.lanes {
+            lane.queue.close();
+        }
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for writer in threads.writers {
+            let _ = writer.join();
+        }
+        for lane in &self.core.lanes {
+            if let Some(writer) = &lane.writer {
+                writer.lock().close();
+            }
+            lane.drive.stop_preparing();
+        }
+        for preparer in threads.preparers {
+            let _ = preparer.join();
+        }
+    }
+
+    /// Without threads: writes several chunks as one batch, as a busy writer does.
+    ///
+    /// # Errors
+    /// None as a whole: each chunk has its own answer.
+    pub fn write_batch_inline(&self, chunks: Vec<(ChunkId, Bytes)>) -> Vec<Result<Written>> {
+        let Some((lane, writer)) = self.core.lanes.first().and_then(|lane| Some((lane, lane.writer.as_ref()?))) else {
+            return Vec::new();
+        };
+        let mut answers = Vec::new();
+        let mut batch = Vec::new();
+        for (id, data) in chunks {
+            let (answer, receiver) = oneshot::channel();
+            answers.push(receiver);
+            match Prepared::new(id, data) {
+                Ok(prepared) => batch.push(prepared.request(answer, None)),
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+        writer.lock().write(batch);
+        lane.drive.prepare_all();
+        answers.into_iter().map(|mut receiver| receiver.try_recv().unwrap_or(Err(StoreError::Closed))).collect()
+    }
+
+    /// The segments of all drives, for tests.
+    #[cfg(test)]
+    pub(crate) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.core.lanes.iter().flat_map(|lane| lane.drive.segments()).collect()
+    }
+}
+
+impl Drop for LocalChunks {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A chunk with its checksums.
+struct Prepared {
+    id: ChunkId,
+    data: Bytes,
+    sums: Arc<[u32]>,
+    layout: FrameLayout,
+}
+
+impl Prepared {
+    fn new(id: ChunkId, data: Bytes) -> Result<Self> {
+        let Some(layout) = FrameLayout::of(data.len()) else {
+            let message = format!("a chunk of {} bytes: must have 1 to {MAX_CHUNK_BYTES}", data.len());
+            return Err(StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, message)));
+        };
+        let sums = frame::block_sums(&data).into();
+        Ok(Self { id, data, sums, layout })
+    }
+
+    fn request(
+        &self,
+        answer: oneshot::Sender<Result<Written>>,
+        slot: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) -> Request {
+        let (data, sums) = (self.data.clone(), Arc::clone(&self.sums));
+        Request { id: self.id, data, sums, layout: self.layout, answer, slot }
+    }
+}
+
+impl Core {
+    /// The drives to try, in order: chosen in proportion to their room, the emptiest next.
+    fn order(&self) -> Vec<usize> {
+        let mut by_room: Vec<(u64, usize)> = Vec::with_capacity(self.lanes.len());
+        if self.lanes.len() > 1 {
+            by_room.extend(self.lanes.iter().enumerate().map(|(number, lane)| (lane.drive.room() >> 12, number)));
+        } else {
+            by_room.push((1, 0));
+        }
+        let total: u64 = by_room.iter().map(|(room, _)| room).sum();
+        // Multiplied by an odd constant, successive tickets are spread evenly.
+        let ticket = self.ticket.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut point = ticket % total.max(1);
+        let chosen = by_room.iter().position(|(room, _)| {
+            let here = point < *room;
+            point = point.saturating_sub(*room);
+            here
+        });
+        let first = chosen.map(|index| by_room.swap_remove(index));
+        by_room.sort_unstable_by(|a, b| b.cmp(a));
+        first.into_iter().chain(by_room).map(|(_, number)| number).collect()
+    }
+
+    async fn write(&self, chunk: Prepared) -> Result<Written> {
+        let mut refusal = StoreError::Full("there is no drive".to_owned());
+        for number in self.order() {
+            let Some(lane) = self.lanes.get(number) else { continue };
+            match lane.write(&chunk).await {
+                Err(error @ (StoreError::Full(_) | StoreError::Io(_))) => refusal = error,
+                outcome => return outcome,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn read(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
+        let damaged = |what| StoreError::Corrupt(Corruption::Chunk { id, place, what });
+        let Some(lane) = self.lanes.get(usize::from(place.drive)) else {
+            return Err(damaged("the drive is missing"));
+        };
+        if range.start > range.end || range.end > place.length {
+            let message = format!("bytes {}..{} of a chunk of {}", range.start, range.end, place.length);
+            return Err(StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, message)));
+        }
+        let guard = lane.drive.begin_read(&place).map_err(|missing| match missing {
+            MissingSegment::Former => StoreError::Conflict,
+            MissingSegment::Lost => damaged("the segment file is missing"),
+        })?;
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        reader::read(&guard, &self.buffers, id, place, range)
+    }
+}
+
+impl Lane {
+    async fn write(&self, chunk: &Prepared) -> Result<Written> {
+        self.drive.check()?;
+        let slot = self.queue.slot(chunk.layout.occupied()).await?;
+        let (answer, receiver) = oneshot::channel();
+        let request = chunk.request(answer, Some(slot));
+        match &self.writer {
+            None => self.queue.push(request),
+            Some(writer) => {
+                writer.lock().write(vec![request]);
+                self.drive.prepare_all();
+            }
+        }
+        receiver.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl ChunkStore for LocalChunks {
+    /// The block checksums are computed before this returns (70 µs for each MiB): call it where the chunk was hashed.
+    fn write(&self, id: ChunkId, data: Bytes) -> ChunkFuture<Written> {
+        let core = Arc::clone(&self.core);
+        let chunk = Prepared::new(id, data);
+        Box::pin(async move { core.write(chunk?).await })
+    }
+
+    fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes> {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            match &core.readers {
+                None => core.read(id, place, &range),
+                Some(readers) => {
+                    let reading = Arc::clone(&core);
+                    readers.run(move || reading.read(id, place, &range)).await
+                }
+            }
+        })
+    }
+
+    fn note_live(&self, place: &Place) {
+        if let Some(lane) = self.core.lanes.get(usize::from(place.drive)) {
+            lane.drive.note(place, Segment::note_live);
+        }
+    }
+
+    fn note_dead(&self, place: &Place) {
+        if let Some(lane) = self.core.lanes.get(usize::from(place.drive)) {
+            lane.drive.note(place, Segment::note_dead);
+        }
+    }
+
+    fn admit(&self) -> Result<()> {
+        let mut refusal = Err(StoreError::Full("there is no drive".to_owned()));
+        for lane in &self.core.lanes {
+            refusal = lane.drive.admit();
+            if refusal.is_ok() {
+                break;
+            }
+        }
+        refusal
+    }
+
+    fn gauges(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let queued = self.core.lanes.iter().map(|lane| lane.queue.len()).sum();
+        let reads = self.core.readers.as_ref().map_or(0, WorkerPool::queued);
+        let drives: Vec<&Drive> = self.core.lanes.iter().map(|lane| &*lane.drive).collect();
+        gauges::gauges(&drives, queued, reads)
+    }
+}
+
+/// Deliberate faults, so that the crash tests can show that they would find them.
+#[cfg(test)]
+pub(crate) mod breakage {
+    use std::cell::Cell;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Breakage {
+        None,
+        AnswerBeforeSync,
+        KeepEpoch,
+    }
+
+    thread_local! {
+        static CURRENT: Cell<Breakage> = const { Cell::new(Breakage::None) };
+    }
+
+    /// Breaks the stores that work on this thread.
+    pub fn set(breakage: Breakage) {
+        CURRENT.set(breakage);
+    }
+
+    pub fn is(breakage: Breakage) -> bool {
+        CURRENT.get() == breakage
+    }
+}

@@ -1,0 +1,85 @@
+//! The chunk store's interface: bytes in, place out; durable before the answer, verified at every read.
+
+#[cfg(test)]
+pub mod contract;
+#[cfg(test)]
+mod crash_tests;
+mod drive;
+pub mod frame;
+mod gauges;
+mod identity;
+pub mod local;
+#[cfg(test)]
+mod local_tests;
+pub mod memory;
+mod preparer;
+mod reader;
+mod recover;
+pub mod segment;
+mod writer;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::types::{ChunkId, Place};
+
+/// An asynchronous answer of the chunk store.
+pub type ChunkFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+
+/// A chunk that was written durably, but that no commit names yet. While this value lives its segment is not
+/// recycled; drop it after the commit that names the place (and after [`ChunkStore::note_live`]), or after giving up.
+#[derive(Clone)]
+pub struct Written {
+    /// Where the chunk lies.
+    pub place: Place,
+    /// Keeps the segment from being recycled.
+    pub hold: Arc<dyn std::any::Any + Send + Sync>,
+}
+
+/// Live bytes of one segment, as the index knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentUse {
+    /// The drive's number.
+    pub drive: u16,
+    /// The segment's number.
+    pub segment: u32,
+    /// Sum of `occupied` of the chunks that the index places in it. More than zero.
+    pub live_bytes: u64,
+}
+
+/// Where chunks are kept. [`contract`] holds what every implementation must do.
+///
+/// The store of chunks knows nothing of references: its caller tells it with [`ChunkStore::note_live`] and
+/// [`ChunkStore::note_dead`], after the commit, which places are named by the index.
+pub trait ChunkStore: Send + Sync + 'static {
+    /// Writes a chunk of 1 byte to 8 MiB; resolves once it survives power loss. Dropping the future cancels the
+    /// write, or lets it finish and gives its space back.
+    /// [`crate::StoreError::Full`] when there is no space; nothing is then kept.
+    fn write(&self, id: ChunkId, data: Bytes) -> ChunkFuture<Written>;
+
+    /// Reads `range` of the chunk at `place`, verifying every block that it touches.
+    /// [`crate::StoreError::Corrupt`] when the bytes are not those that were written;
+    /// [`crate::StoreError::Conflict`] when the place is of a former use of its segment: the index has named another
+    /// place, or none, since the caller looked. The caller looks again; if it finds the same place, the chunk is lost.
+    fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes>;
+
+    /// A commit has made the chunk at this place live. Called while the place's [`Written::hold`] is kept, exactly
+    /// once per place; only then may the hold be dropped.
+    fn note_live(&self, place: &Place);
+
+    /// A commit has removed the chunk at this place; when it was its segment's last, the segment is recycled.
+    /// Exactly once per place that was live, also of those that were live when the store was opened. May come before
+    /// the place's [`ChunkStore::note_live`] while that write's hold is kept.
+    fn note_dead(&self, place: &Place);
+
+    /// Whether there is room for new data: an error says why not.
+    fn admit(&self) -> Result<()>;
+
+    /// Figures for metrics: name without prefix, help, value.
+    fn gauges(&self) -> Vec<(&'static str, &'static str, f64)>;
+}

@@ -1,0 +1,67 @@
+//! The disk as the chunk store uses it: files in one directory, positioned IO, explicit syncs.
+//!
+//! Blocking calls, made from the store's own threads only. [`blocking`] is the real file system, [`sim`] one that
+//! loses, tears and fails what was not synced.
+
+pub mod blocking;
+pub mod buffer;
+pub mod data_directory;
+pub mod sim;
+
+use std::io;
+use std::sync::Arc;
+
+/// Alignment of offsets, lengths and buffers of direct IO, in bytes.
+pub const BLOCK: usize = 4096;
+
+/// How a file's bytes are cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Through the page cache.
+    Buffered,
+    /// Past the page cache where the file system can (`O_DIRECT`), else buffered. Offsets, lengths and addresses of
+    /// buffers are multiples of [`BLOCK`].
+    Direct,
+}
+
+/// One directory of files.
+pub trait Disk: Send + Sync + 'static {
+    /// Creates a file that must not exist. Its name is durable only after [`Disk::sync_directory`].
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens a file that exists.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+    /// Removes a file. Durable only after [`Disk::sync_directory`].
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// The names of all files.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Makes created and removed names durable.
+    fn sync_directory(&self) -> io::Result<()>;
+    /// Bytes that can still be allocated, and bytes in all.
+    fn space(&self) -> io::Result<Space>;
+    /// Whether [`Caching::Direct`] bypasses the page cache here; for metrics and logs.
+    fn is_direct(&self) -> bool {
+        true
+    }
+}
+
+/// A file system's room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that can still be allocated.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// One file. Positioned reads and writes may run concurrently.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks a file whether it is empty")]
+pub trait DiskFile: Send + Sync {
+    /// Fills `buffer` from `offset`; `UnexpectedEof` if the file ends before.
+    fn read_at(&self, caching: Caching, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `data` at `offset`. Durable only after [`DiskFile::sync_data`].
+    fn write_at(&self, caching: Caching, data: &[u8], offset: u64) -> io::Result<()>;
+    /// Makes the data written so far, and the length needed to read it, durable (`fdatasync`).
+    fn sync_data(&self) -> io::Result<()>;
+    /// The length in bytes.
+    fn len(&self) -> io::Result<u64>;
+}

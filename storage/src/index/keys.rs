@@ -1,0 +1,463 @@
+//! The bytes of every row's key. Pure; the order of the bytes is the order that scans rely on.
+//!
+//! An object key is escaped so that rows sort as S3 lists them (UTF-8 byte order) and no key's rows are a prefix of
+//! another's: `00` becomes `00 ff`, and `00 00` ends the key. All integers are big endian.
+
+use crate::types::{BucketId, ChunkId, ManifestId, UploadId, VersionId};
+
+const HEAD: u8 = 0x00;
+const VERSION: u8 = 0x01;
+
+/// Families `buckets`: the record of the bucket with this name.
+#[must_use]
+pub fn bucket_by_name(name: &str) -> Vec<u8> {
+    [b"n", name.as_bytes()].concat()
+}
+
+/// Family `buckets`: the name of the bucket with this id.
+#[must_use]
+pub fn bucket_name_of(id: BucketId) -> Vec<u8> {
+    tagged(b'i', &id.0.to_be_bytes())
+}
+
+/// Family `buckets`: one sub-resource of a bucket.
+#[must_use]
+pub fn bucket_config(id: BucketId, kind: u8) -> Vec<u8> {
+    let mut row = tagged(b'c', &id.0.to_be_bytes());
+    row.push(kind);
+    row
+}
+
+/// Family `buckets`: the prefix of all sub-resources of a bucket.
+#[must_use]
+pub fn bucket_configs(id: BucketId) -> Vec<u8> {
+    tagged(b'c', &id.0.to_be_bytes())
+}
+
+/// Families `current`, `versions`, `inline`: the prefix of all rows of a bucket.
+#[must_use]
+pub fn bucket(id: BucketId) -> Vec<u8> {
+    id.0.to_be_bytes().to_vec()
+}
+
+/// Family `current`: the row of a key; in `versions` and `inline` the prefix of the key's rows.
+#[must_use]
+pub fn object(bucket: BucketId, key: &str) -> Vec<u8> {
+    let mut row = object_prefix(bucket, key);
+    row.extend_from_slice(&[0, 0]);
+    row
+}
+
+/// The prefix of all keys that start with `prefix`.
+#[must_use]
+pub fn object_prefix(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    let mut row = Vec::with_capacity(8 + prefix.len() + 12);
+    row.extend_from_slice(&bucket.0.to_be_bytes());
+    escape(prefix.as_bytes(), &mut row);
+    row
+}
+
+/// Family `versions`: the head of a key.
+#[must_use]
+pub fn head(bucket: BucketId, key: &str) -> Vec<u8> {
+    let mut row = object(bucket, key);
+    row.push(HEAD);
+    row
+}
+
+/// Family `versions`: a noncurrent version or delete marker; newest first.
+#[must_use]
+pub fn version(bucket: BucketId, key: &str, order: u64) -> Vec<u8> {
+    let mut row = versions(bucket, key);
+    row.extend_from_slice(&(!order).to_be_bytes());
+    row
+}
+
+/// Family `versions`: the prefix of a key's versions, its head left out.
+#[must_use]
+pub fn versions(bucket: BucketId, key: &str) -> Vec<u8> {
+    let mut row = object(bucket, key);
+    row.push(VERSION);
+    row
+}
+
+/// Family `inline`: the data of a small version.
+#[must_use]
+pub fn inline(bucket: BucketId, key: &str, order: u64) -> Vec<u8> {
+    let mut row = object(bucket, key);
+    row.extend_from_slice(&order.to_be_bytes());
+    row
+}
+
+/// What a row of `current` or `versions` is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ObjectRow {
+    /// The current version.
+    Current,
+    /// The key's head.
+    Head,
+    /// A noncurrent version or delete marker with this order.
+    Version(u64),
+}
+
+/// Takes a row key of `current` or `versions` apart: the object key and what the row is. `None` if it is not one.
+#[must_use]
+pub fn parse_object(row: &[u8]) -> Option<(String, ObjectRow)> {
+    let (key, rest) = unescape(row.get(8..)?)?;
+    let key = String::from_utf8(key).ok()?;
+    let kind = match rest {
+        [] => ObjectRow::Current,
+        [HEAD] => ObjectRow::Head,
+        [VERSION, order @ ..] => ObjectRow::Version(!u64::from_be_bytes(order.try_into().ok()?)),
+        _ => return None,
+    };
+    Some((key, kind))
+}
+
+/// Family `uploads`: an open multipart upload, by key and then by time.
+#[must_use]
+pub fn upload(bucket: BucketId, key: &str, id: UploadId) -> Vec<u8> {
+    let mut row = vec![b'u'];
+    row.extend_from_slice(&object(bucket, key));
+    row.extend_from_slice(&id.to_bytes());
+    row
+}
+
+/// Family `uploads`: the prefix of the uploads of keys that start with `prefix`.
+#[must_use]
+pub fn uploads(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    tagged(b'u', &object_prefix(bucket, prefix))
+}
+
+/// Takes the row key of an open upload apart.
+#[must_use]
+pub fn parse_upload(row: &[u8]) -> Option<(String, UploadId)> {
+    let (key, rest) = unescape(row.get(9..)?)?;
+    let id = VersionId::from_bytes(rest.try_into().ok()?);
+    Some((String::from_utf8(key).ok()?, id))
+}
+
+/// Family `uploads`: one part.
+#[must_use]
+pub fn part(upload: UploadId, number: u16) -> Vec<u8> {
+    let mut row = parts(upload);
+    row.extend_from_slice(&number.to_be_bytes());
+    row
+}
+
+/// Family `uploads`: the prefix of an upload's parts.
+#[must_use]
+pub fn parts(upload: UploadId) -> Vec<u8> {
+    tagged(b'p', &upload.to_bytes())
+}
+
+/// Family `uploads`: what a completed upload became, for a completion that is repeated.
+#[must_use]
+pub fn completed_upload(upload: UploadId) -> Vec<u8> {
+    tagged(b'd', &upload.to_bytes())
+}
+
+/// Family `uploads`: the prefix of all completed uploads, oldest first.
+#[must_use]
+pub fn completed_uploads() -> Vec<u8> {
+    vec![b'd']
+}
+
+/// Family `manifests`: the root; also the prefix of all rows of the manifest.
+#[must_use]
+pub fn manifest(id: ManifestId) -> Vec<u8> {
+    id.0.to_vec()
+}
+
+/// Family `manifests`: one page.
+#[must_use]
+pub fn manifest_page(id: ManifestId, page: u32) -> Vec<u8> {
+    let mut row = id.0.to_vec();
+    row.extend_from_slice(&page.to_be_bytes());
+    row
+}
+
+/// Family `chunks`: a chunk's place.
+#[must_use]
+pub fn chunk(id: ChunkId) -> Vec<u8> {
+    id.0.to_vec()
+}
+
+/// What can be referred to, and be collected when nothing refers to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Child {
+    /// A chunk.
+    Chunk(ChunkId),
+    /// A manifest, of chunks or of parts.
+    Manifest(ManifestId),
+}
+
+/// What refers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Parent {
+    /// A version of an object.
+    Version(VersionId),
+    /// A manifest.
+    Manifest(ManifestId),
+    /// A part of an open upload.
+    Part {
+        /// The upload.
+        upload: UploadId,
+        /// The part number.
+        number: u16,
+    },
+}
+
+impl Child {
+    fn bytes(self) -> [u8; 33] {
+        let (tag, id) = match self {
+            Self::Chunk(id) => (b'c', id.0),
+            Self::Manifest(id) => (b'm', id.0),
+        };
+        let mut bytes = [tag; 33];
+        bytes[1..].copy_from_slice(&id);
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (tag, id) = bytes.split_first()?;
+        let id: [u8; 32] = id.try_into().ok()?;
+        match tag {
+            b'c' => Some(Self::Chunk(ChunkId(id))),
+            b'm' => Some(Self::Manifest(ManifestId(id))),
+            _ => None,
+        }
+    }
+}
+
+/// Family `refs`: the prefix of all references to a child.
+#[must_use]
+pub fn refs(child: Child) -> Vec<u8> {
+    child.bytes().to_vec()
+}
+
+/// Family `refs`: one reference.
+#[must_use]
+pub fn reference(child: Child, parent: Parent) -> Vec<u8> {
+    let mut row = refs(child);
+    match parent {
+        Parent::Version(id) => {
+            row.push(b'v');
+            row.extend_from_slice(&id.to_bytes());
+        }
+        Parent::Manifest(id) => {
+            row.push(b'm');
+            row.extend_from_slice(&id.0);
+        }
+        Parent::Part { upload, number } => {
+            row.push(b'p');
+            row.extend_from_slice(&upload.to_bytes());
+            row.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    row
+}
+
+/// What the garbage collector is asked to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// A chunk or manifest that may have lost its last reference.
+    Child(Child),
+    /// An upload that was completed or aborted: its parts are to be removed.
+    Upload(UploadId),
+    /// A bucket that was deleted: its uploads are to be removed.
+    Bucket(BucketId),
+}
+
+/// Family `candidates`: one row for each.
+#[must_use]
+pub fn candidate(candidate: Candidate) -> Vec<u8> {
+    match candidate {
+        Candidate::Child(child) => child.bytes().to_vec(),
+        Candidate::Upload(id) => tagged(b'u', &id.to_bytes()),
+        Candidate::Bucket(id) => tagged(b'b', &id.0.to_be_bytes()),
+    }
+}
+
+/// The inverse of [`candidate`].
+#[must_use]
+pub fn parse_candidate(row: &[u8]) -> Option<Candidate> {
+    match row.split_first()? {
+        (b'u', id) => Some(Candidate::Upload(VersionId::from_bytes(id.try_into().ok()?))),
+        (b'b', id) => Some(Candidate::Bucket(BucketId(u64::from_be_bytes(id.try_into().ok()?)))),
+        _ => Child::parse(row).map(Candidate::Child),
+    }
+}
+
+/// A figure of a bucket's usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Usage {
+    /// Live current objects.
+    Objects = 1,
+    /// Bytes of all versions.
+    Bytes = 2,
+    /// Versions, current ones included, delete markers not.
+    Versions = 3,
+    /// Delete markers.
+    DeleteMarkers = 4,
+}
+
+/// Family `counters`: a bucket's usage.
+#[must_use]
+pub fn usage(bucket: BucketId, figure: Usage) -> Vec<u8> {
+    let mut row = tagged(b'u', &bucket.0.to_be_bytes());
+    row.push(figure as u8);
+    row
+}
+
+/// Family `counters`: the live bytes of a segment.
+#[must_use]
+pub fn segment(drive: u16, segment: u32) -> Vec<u8> {
+    let mut row = tagged(b's', &drive.to_be_bytes());
+    row.extend_from_slice(&segment.to_be_bytes());
+    row
+}
+
+/// Family `counters`: the prefix of all segments' rows.
+#[must_use]
+pub fn segments() -> Vec<u8> {
+    vec![b's']
+}
+
+/// The inverse of [`segment`]: drive and segment.
+#[must_use]
+pub fn parse_segment(row: &[u8]) -> Option<(u16, u32)> {
+    let drive = row.get(1..3)?.try_into().ok()?;
+    let segment = row.get(3..)?.try_into().ok()?;
+    Some((u16::from_be_bytes(drive), u32::from_be_bytes(segment)))
+}
+
+/// Family `counters`: how often parts were written to an upload. A completion relies on it: parts written since it
+/// read them make it start over, while uploads of different parts never wait for each other.
+#[must_use]
+pub fn upload_writes(upload: UploadId) -> Vec<u8> {
+    tagged(b'w', &upload.to_bytes())
+}
+
+/// Family `system`: the last bucket id given out.
+#[must_use]
+pub fn last_bucket_id() -> Vec<u8> {
+    b"last-bucket-id".to_vec()
+}
+
+/// The first key after all keys that start with `prefix`; `None` if there is none.
+#[must_use]
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn tagged(tag: u8, rest: &[u8]) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + rest.len());
+    row.push(tag);
+    row.extend_from_slice(rest);
+    row
+}
+
+fn escape(key: &[u8], row: &mut Vec<u8>) {
+    for &byte in key {
+        row.push(byte);
+        if byte == 0 {
+            row.push(0xff);
+        }
+    }
+}
+
+fn unescape(row: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut key = Vec::with_capacity(row.len());
+    let mut rest = row;
+    loop {
+        match rest {
+            [0, 0, tail @ ..] => return Some((key, tail)),
+            [0, 0xff, tail @ ..] => {
+                key.push(0);
+                rest = tail;
+            }
+            [0, ..] | [] => return None,
+            [byte, tail @ ..] => {
+                key.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BUCKET: BucketId = BucketId(7);
+
+    proptest! {
+        #[test]
+        fn rows_sort_as_keys_do(a in any::<String>(), b in any::<String>()) {
+            prop_assert_eq!(object(BUCKET, &a).cmp(&object(BUCKET, &b)), a.as_bytes().cmp(b.as_bytes()));
+            let (newest_a, oldest_b) = (version(BUCKET, &a, u64::MAX), version(BUCKET, &b, 0));
+            if a != b {
+                prop_assert_eq!(newest_a.cmp(&oldest_b), a.as_bytes().cmp(b.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn rows_parse_to_what_made_them(key in any::<String>(), order in any::<u64>()) {
+            prop_assert_eq!(parse_object(&object(BUCKET, &key)), Some((key.clone(), ObjectRow::Current)));
+            prop_assert_eq!(parse_object(&head(BUCKET, &key)), Some((key.clone(), ObjectRow::Head)));
+            prop_assert_eq!(parse_object(&version(BUCKET, &key, order)), Some((key.clone(), ObjectRow::Version(order))));
+            let id = UploadId { order, salt: 3 };
+            prop_assert_eq!(parse_upload(&upload(BUCKET, &key, id)), Some((key, id)));
+        }
+
+        #[test]
+        fn newer_versions_come_first(key in any::<String>(), a in any::<u64>(), b in any::<u64>()) {
+            prop_assert_eq!(version(BUCKET, &key, a).cmp(&version(BUCKET, &key, b)), b.cmp(&a));
+        }
+
+        #[test]
+        fn a_prefix_covers_exactly_its_keys(prefix in any::<String>(), key in any::<String>()) {
+            let from = object_prefix(BUCKET, &prefix);
+            let row = object(BUCKET, &key);
+            let covered = row >= from && after_prefix(&from).is_none_or(|end| row < end);
+            prop_assert_eq!(covered, key.starts_with(&prefix));
+        }
+
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(row in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = (parse_object(&row), parse_upload(&row), parse_candidate(&row), parse_segment(&row));
+        }
+    }
+
+    #[test]
+    fn candidates_parse_to_what_made_them() {
+        let upload = UploadId { order: 1, salt: 2 };
+        for it in [
+            Candidate::Child(Child::Chunk(ChunkId([1; 32]))),
+            Candidate::Child(Child::Manifest(ManifestId([2; 32]))),
+            Candidate::Upload(upload),
+            Candidate::Bucket(BucketId(9)),
+        ] {
+            assert_eq!(parse_candidate(&candidate(it)), Some(it));
+        }
+        assert_eq!(parse_segment(&segment(3, 4)), Some((3, 4)));
+    }
+
+    #[test]
+    fn golden_bytes() {
+        assert_eq!(object(BucketId(1), "a\0b"), b"\0\0\0\0\0\0\0\x01a\0\xffb\0\0");
+        assert_eq!(version(BucketId(1), "k", 1), b"\0\0\0\0\0\0\0\x01k\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xfe");
+        assert_eq!(head(BucketId(1), "k"), b"\0\0\0\0\0\0\0\x01k\0\0\0");
+    }
+}

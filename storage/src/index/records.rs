@@ -1,0 +1,394 @@
+//! What rows hold: a layout byte, then the record in postcard's encoding. A layout that was ever released stays
+//! readable: a new one gets a new number, and the old type stays here with its conversion.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Corruption, Result};
+use crate::types::{BucketId, ChunkId, ManifestId, Place, Timestamp, UploadId, VersionId};
+
+/// A record with a stored layout.
+pub trait Record: Serialize + DeserializeOwned {
+    /// The family that it lives in, for messages.
+    const FAMILY: &'static str;
+    /// The number of the layout that is written today.
+    const LAYOUT: u8 = 1;
+
+    /// The bytes to store.
+    fn encode(&self) -> Vec<u8> {
+        let start = vec![Self::LAYOUT];
+        // Writing into memory cannot fail, and none of our types refuses serialization.
+        postcard::to_extend(self, start).expect("a record serializes into memory")
+    }
+
+    /// Reads stored bytes.
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let damaged = |what: String| Corruption::Row { family: Self::FAMILY, what }.into();
+        match bytes.split_first() {
+            Some((&layout, rest)) if layout == Self::LAYOUT => {
+                postcard::from_bytes(rest).map_err(|error| damaged(error.to_string()))
+            }
+            Some((layout, _)) => Err(damaged(format!("layout {layout} is newer than this release"))),
+            None => Err(damaged("empty row".to_owned())),
+        }
+    }
+}
+
+/// Whether a bucket keeps old versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Versioning {
+    /// Never enabled: each key has one version, `null`.
+    #[default]
+    Unversioned,
+    /// Each write makes a new version.
+    Enabled,
+    /// Writes replace the `null` version; other versions stay.
+    Suspended,
+}
+
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketRecord {
+    /// Its number.
+    pub id: BucketId,
+    /// Its name.
+    pub name: String,
+    /// The canonical id of the account that owns it.
+    pub owner: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The region that it was created in.
+    pub region: String,
+    /// Whether it keeps old versions.
+    pub versioning: Versioning,
+}
+
+/// An entity tag: an MD5, or the MD5 of the parts' MD5s with their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ETag {
+    /// The digest.
+    pub md5: [u8; 16],
+    /// How many parts, for an object that was uploaded in parts.
+    pub parts: Option<u16>,
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.md5.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.parts.map_or(Ok(()), |parts| write!(f, "-{parts}"))
+    }
+}
+
+/// The algorithm of an additional checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChecksumAlgorithm {
+    /// CRC-32 (ISO-HDLC).
+    Crc32,
+    /// CRC-32C (Castagnoli).
+    Crc32c,
+    /// CRC-64/NVME.
+    Crc64Nvme,
+    /// SHA-1.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+    /// MD5.
+    Md5,
+    /// XXH64.
+    Xxhash64,
+    /// XXH3, 64 bits.
+    Xxhash3,
+    /// XXH3, 128 bits.
+    Xxhash128,
+}
+
+/// What a checksum of an object in parts is computed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ChecksumType {
+    /// Over the object's bytes.
+    FullObject,
+    /// Over the parts' checksums.
+    Composite,
+}
+
+/// An additional checksum.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Checksum {
+    /// Its algorithm.
+    pub algorithm: ChecksumAlgorithm,
+    /// What it is computed over.
+    pub kind: ChecksumType,
+    /// The digest, big endian.
+    pub value: Vec<u8>,
+}
+
+/// Where an object's, or a part's, bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Data {
+    /// There are none.
+    Empty,
+    /// In the family `inline`, beside the version.
+    Inline,
+    /// One chunk.
+    Chunk(ChunkId),
+    /// Several chunks, listed by a manifest. All but the last have the length `chunk_bytes`.
+    Manifest {
+        /// The list.
+        id: ManifestId,
+        /// The length of each chunk but the last.
+        chunk_bytes: u32,
+    },
+    /// The parts of a multipart upload, listed by a manifest.
+    Parts(ManifestId),
+}
+
+/// What the writer of an object said about it. Names are lower-case header names; nothing here is interpreted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// `content-type`, `cache-control`, `content-disposition`, `content-encoding`, `content-language`, `expires`,
+    /// `x-amz-website-redirect-location`.
+    pub headers: Vec<(String, String)>,
+    /// User metadata without the `x-amz-meta-` prefix.
+    pub metadata: Vec<(String, String)>,
+    /// Object tags.
+    pub tags: Vec<(String, String)>,
+    /// The storage class, where it is not STANDARD.
+    pub storage_class: Option<String>,
+}
+
+/// The content of a version that is not a delete marker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    /// Bytes.
+    pub size: u64,
+    /// The entity tag.
+    pub etag: ETag,
+    /// Where the bytes are.
+    pub data: Data,
+    /// The additional checksum.
+    pub checksum: Option<Checksum>,
+    /// What the writer said.
+    pub attributes: Attributes,
+}
+
+/// What a version is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// An object.
+    Object(ObjectRecord),
+    /// The mark of a deletion.
+    DeleteMarker,
+}
+
+/// One version of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRecord {
+    /// Its id.
+    pub id: VersionId,
+    /// Whether it is the key's `null` version: written while the bucket's versioning was not enabled.
+    pub null: bool,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// The canonical id of the account that wrote it.
+    pub owner: String,
+    /// Object or delete marker.
+    pub content: Content,
+}
+
+impl VersionRecord {
+    /// The object, unless this is a delete marker.
+    #[must_use]
+    pub fn object(&self) -> Option<&ObjectRecord> {
+        match &self.content {
+            Content::Object(object) => Some(object),
+            Content::DeleteMarker => None,
+        }
+    }
+}
+
+/// A key's head: present where the key has, or had, versions beside the current one. Every change of the key's
+/// versions changes it, so that a commit which relies on it relies on all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Raised by each change.
+    pub generation: u64,
+    /// The greatest order that any version of the key ever had.
+    pub last_order: u64,
+    /// The order of the `null` version, wherever it is.
+    pub null_order: Option<u64>,
+}
+
+/// An open multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRecord {
+    /// Its id.
+    pub id: UploadId,
+    /// When it was initiated.
+    pub initiated: Timestamp,
+    /// The canonical id of the account that initiated it.
+    pub owner: String,
+    /// What the object will say about itself.
+    pub attributes: Attributes,
+    /// The checksum algorithm and type that the upload was created with.
+    pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// Whether the key had a current object when the upload was initiated.
+    pub key_had_object: bool,
+}
+
+/// An uploaded part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// 1 to 10 000.
+    pub number: u16,
+    /// Bytes.
+    pub size: u64,
+    /// MD5 of the part.
+    pub md5: [u8; 16],
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// Where the bytes are; never inline, never parts.
+    pub data: Data,
+}
+
+/// What a completed upload became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletedUpload {
+    /// The bucket.
+    pub bucket: BucketId,
+    /// The key.
+    pub key: String,
+    /// The version that it became, as it was then.
+    pub version: VersionRecord,
+    /// When.
+    pub completed: Timestamp,
+}
+
+/// Entries in a page of chunks: 36 bytes each, so that a page stays well under a row's limit.
+pub const CHUNKS_IN_PAGE: usize = 1_000;
+/// Entries in a page of parts: up to 200 bytes each.
+pub const PARTS_IN_PAGE: usize = 250;
+
+/// The root of a manifest: written with, or before, whatever makes the manifest visible, and after all of its pages.
+/// Where it is, the manifest is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRoot {
+    /// Bytes of all entries.
+    pub size: u64,
+    /// How many entries.
+    pub entries: u32,
+    /// How many pages.
+    pub pages: u32,
+}
+
+/// A page of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ManifestPage {
+    /// Each chunk and its length: [`CHUNKS_IN_PAGE`] of them, but for the last page.
+    Chunks(Vec<(ChunkId, u32)>),
+    /// Parts of a multipart object: [`PARTS_IN_PAGE`] of them, but for the last page.
+    Parts {
+        /// Where the page's first part begins in the object.
+        start: u64,
+        /// The parts, in order.
+        parts: Vec<PartRecord>,
+    },
+}
+
+/// The tags of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tags(pub Vec<(String, String)>);
+
+/// A chunk's place, as the index knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Who refers, in words that a damage report can print: the value of a reference row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referrer {
+    /// The bucket of the version or upload; `None` for a manifest.
+    pub object: Option<(BucketId, String)>,
+}
+
+macro_rules! records {
+    ($($type:ty: $family:literal),* $(,)?) => { $(impl Record for $type { const FAMILY: &'static str = $family; })* };
+}
+records! {
+    BucketRecord: "buckets", VersionRecord: "versions", Head: "versions", UploadRecord: "uploads", PartRecord: "uploads",
+    CompletedUpload: "uploads", ManifestRoot: "manifests", ManifestPage: "manifests", ChunkRecord: "chunks", Referrer: "refs", Tags: "buckets",
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn version() -> VersionRecord {
+        VersionRecord {
+            id: VersionId { order: 1, salt: 2 },
+            null: true,
+            modified: Timestamp(3),
+            owner: "o".to_owned(),
+            content: Content::Object(ObjectRecord {
+                size: 300,
+                etag: ETag { md5: [0xab; 16], parts: None },
+                data: Data::Chunk(ChunkId([0xcd; 32])),
+                checksum: None,
+                attributes: Attributes { headers: vec![("content-type".into(), "a/b".into())], ..Attributes::default() },
+            }),
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_a_version() {
+        let mut golden = vec![1, 1, 2, 1, 6, 1, b'o', 0, 0xac, 0x02];
+        golden.extend([0xab; 16]);
+        golden.extend([0, 2]);
+        golden.extend([0xcd; 32]);
+        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0");
+        assert_eq!(version().encode(), golden);
+        assert_eq!(VersionRecord::decode(&golden).unwrap(), version());
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_by_name() {
+        let mut bytes = version().encode();
+        bytes[0] = 9;
+        let error = VersionRecord::decode(&bytes).unwrap_err().to_string();
+        assert!(error.contains("layout 9"), "{error}");
+    }
+
+    #[test]
+    fn full_pages_fit_into_a_row() {
+        let chunks = ManifestPage::Chunks(vec![(ChunkId([0xff; 32]), u32::MAX); CHUNKS_IN_PAGE]);
+        let checksum = Checksum { algorithm: ChecksumAlgorithm::Sha512, kind: ChecksumType::Composite, value: vec![0xff; 64] };
+        let part = PartRecord {
+            number: 10_000,
+            size: u64::MAX,
+            md5: [0xff; 16],
+            checksum: Some(checksum),
+            modified: Timestamp(i64::MAX),
+            data: Data::Manifest { id: ManifestId([0xff; 32]), chunk_bytes: u32::MAX },
+        };
+        let parts = ManifestPage::Parts { start: u64::MAX, parts: vec![part; PARTS_IN_PAGE] };
+        for bytes in [chunks.encode(), parts.encode()] {
+            assert!(bytes.len() <= crate::kv::MAX_VALUE_BYTES, "{}", bytes.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = (VersionRecord::decode(&bytes), ManifestPage::decode(&bytes), ManifestRoot::decode(&bytes), BucketRecord::decode(&bytes));
+        }
+    }
+}

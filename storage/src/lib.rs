@@ -1,0 +1,39 @@
+//! Cairn's store: buckets, keys, versions and their data, on local disks, durable before it answers.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`store`] | the operations; the one place where index and chunks meet |
+//! | [`gc`] | the collector: the only code that frees space |
+//! | [`index`] | keys and records of the metadata, pure |
+//! | [`kv`] | the metadata engine: an ordered key-value store with conditional commits |
+//! | [`chunks`] | the chunk store: frames in recycled segments |
+//! | [`disk`] | files as the chunk store uses them: real ones, and simulated ones that fail |
+//! | [`pool`] | threads for what blocks or computes |
+//!
+//! It knows nothing of S3's rules, HTTP or XML. `index` and `chunks` know nothing of each other.
+//!
+//! # Fault model
+//! The store keeps its promises through: a kill at any instruction; power loss at any instant, with loss, reordering
+//! and tearing of writes, lengths and names that were not synced; `EIO`, `ENOSPC` and short reads; flipped bits at rest;
+//! clock jumps; callers that vanish at any await. Out of scope: errors of main memory, a drive that lies about
+//! flushes, the loss of the only drive.
+//!
+//! - An acknowledged change survives; one that was not acknowledged is wholly visible or wholly absent.
+//! - No byte is answered that does not match its checksum: damage becomes [`StoreError::Corrupt`], which says where.
+//! - No chunk that is in use is removed; every dead one is, in bounded time, and no rule about it rests on a delay.
+//! - A failed sync, or an IO error on a write, ends the process in one function, for what the disk then holds is
+//!   unknown. A full disk refuses writes ([`StoreError::Full`]) and goes on serving reads and deletions.
+
+pub mod chunks;
+pub mod disk;
+mod error;
+pub mod gc;
+pub mod index;
+pub mod kv;
+mod pins;
+pub mod pool;
+pub mod store;
+pub mod types;
+
+pub use error::{Corruption, Result, StoreError};
+pub use store::Store;

@@ -1,0 +1,245 @@
+//! Bytes on their way out: from a version's root over its manifests to verified chunks.
+
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::Store;
+use super::staged::{Staged, root_child};
+use crate::error::{Corruption, Result, StoreError};
+use crate::index::keys::{self, Child};
+use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot, PartRecord};
+use crate::kv::Family;
+use crate::pins::Pin as Kept;
+use crate::types::{ChunkId, ManifestId};
+
+/// Chunks of one reader that are read ahead of the client.
+const READ_AHEAD: usize = 1;
+/// Times a chunk's place is looked up again because it moved while it was read.
+const MOVES: u32 = 8;
+
+/// Data that is pinned: it stays readable, whatever is deleted meanwhile, until this is dropped.
+pub struct DataReader {
+    store: Arc<Store>,
+    data: Data,
+    size: u64,
+    kept: Option<Kept>,
+}
+
+/// The bytes of a range of an object, chunk by chunk, verified.
+pub struct DataStream {
+    chunks: mpsc::Receiver<Result<Bytes>>,
+    remaining: u64,
+}
+
+impl DataStream {
+    /// Bytes still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The next bytes; `None` at the end. After an error nothing more comes.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let next = self.chunks.poll_recv(cx);
+        if let Poll::Ready(Some(Ok(bytes))) = &next {
+            self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
+        }
+        next
+    }
+
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).get_mut().poll_next(cx)).await
+    }
+}
+
+impl Store {
+    /// Pins data and makes sure that it is still there; `None` when it has been collected: read the version again.
+    pub async fn reader(self: &Arc<Self>, data: Data, size: u64) -> Result<Option<DataReader>> {
+        let Some(child) = root_child(data) else {
+            return Ok(Some(DataReader { store: Arc::clone(self), data, size, kept: None }));
+        };
+        let kept = self.pins.pin(child).await;
+        let row = match child {
+            Child::Chunk(id) => self.get(Family::Chunks, keys::chunk(id)).await?,
+            Child::Manifest(id) => self.get(Family::Manifests, keys::manifest(id)).await?,
+        };
+        Ok(row.map(|_| DataReader { store: Arc::clone(self), data, size, kept: Some(kept) }))
+    }
+
+    async fn read_chunk(&self, id: ChunkId, range: Range<u32>) -> Result<Bytes> {
+        for _ in 0..MOVES {
+            let record: Option<ChunkRecord> = self.get_record(Family::Chunks, keys::chunk(id)).await?;
+            let place = record.ok_or(Corruption::MissingChunk(id))?.place;
+            match self.chunks.read(id, place, range.clone()).await {
+                Err(StoreError::Conflict) => {}
+                answer => return answer,
+            }
+        }
+        Err(Corruption::MissingChunk(id).into())
+    }
+
+    async fn manifest_root(&self, id: ManifestId) -> Result<ManifestRoot> {
+        let root = self.get_record(Family::Manifests, keys::manifest(id)).await?;
+        root.ok_or_else(|| Corruption::Manifest(id).into())
+    }
+
+    async fn manifest_page(&self, id: ManifestId, page: u32) -> Result<ManifestPage> {
+        let page = self.get_record(Family::Manifests, keys::manifest_page(id, page)).await?;
+        page.ok_or_else(|| Corruption::Manifest(id).into())
+    }
+
+    /// The parts of an object that was uploaded in parts, from the part at index `first` on, at most `limit`; and how
+    /// many there are in all.
+    pub async fn object_parts(&self, id: ManifestId, first: usize, limit: usize) -> Result<(Vec<PartRecord>, u32)> {
+        let root = self.manifest_root(id).await?;
+        let mut found = Vec::new();
+        let in_page = crate::index::records::PARTS_IN_PAGE;
+        let first_page = u32::try_from(first / in_page).unwrap_or(u32::MAX);
+        let mut skip = first % in_page;
+        for page in first_page..root.pages {
+            let ManifestPage::Parts { parts, .. } = self.manifest_page(id, page).await? else {
+                return Err(Corruption::Manifest(id).into());
+            };
+            found.extend(parts.into_iter().skip(skip).take(limit - found.len()));
+            skip = 0;
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok((found, root.entries))
+    }
+}
+
+impl DataReader {
+    /// A range of data that is one chunk; `None` when it is more. Saves the task that a stream needs.
+    pub async fn one_chunk(&self, range: Range<u64>) -> Option<Result<Bytes>> {
+        let Data::Chunk(id) = self.data else { return None };
+        Some(self.store.read_chunk(id, chunk_range(range)).await)
+    }
+
+    /// Streams a range, reading ahead of the receiver within a bound.
+    #[must_use]
+    pub fn stream(self, range: Range<u64>) -> DataStream {
+        let (sender, chunks) = mpsc::channel(READ_AHEAD);
+        let remaining = range.end.saturating_sub(range.start);
+        tokio::spawn(async move {
+            let walk = Walk { store: &self.store, sender: &sender };
+            if let Err(Stop::Failed(error)) = walk.data(self.data, range).await {
+                // The receiver may be gone; then nobody needs the error.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        DataStream { chunks, remaining }
+    }
+
+    /// The same data for another version or part, kept by this reader's pin.
+    #[must_use]
+    pub fn into_staged(self) -> Staged {
+        Staged::existing(self.data, self.size, self.kept)
+    }
+
+    /// Bytes of the whole data.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Why a walk ended early.
+enum Stop {
+    ReceiverGone,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Sends the bytes of data, depth first.
+struct Walk<'a> {
+    store: &'a Store,
+    sender: &'a mpsc::Sender<Result<Bytes>>,
+}
+
+impl Walk<'_> {
+    async fn data(&self, data: Data, range: Range<u64>) -> Result<(), Stop> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        match data {
+            Data::Empty | Data::Inline => Ok(()),
+            Data::Chunk(id) => self.chunk(id, range).await,
+            Data::Manifest { id, chunk_bytes } => self.chunks(id, u64::from(chunk_bytes), range).await,
+            Data::Parts(id) => self.parts(id, range).await,
+        }
+    }
+
+    async fn chunk(&self, id: ChunkId, range: Range<u64>) -> Result<(), Stop> {
+        let bytes = self.store.read_chunk(id, chunk_range(range)).await?;
+        self.sender.send(Ok(bytes)).await.map_err(|_| Stop::ReceiverGone)
+    }
+
+    async fn chunks(&self, id: ManifestId, chunk_bytes: u64, range: Range<u64>) -> Result<(), Stop> {
+        let page_bytes = chunk_bytes * CHUNKS_IN_PAGE as u64;
+        let mut page = u32::try_from(range.start / page_bytes).unwrap_or(u32::MAX);
+        let mut start = u64::from(page) * page_bytes;
+        while start < range.end {
+            let ManifestPage::Chunks(chunks) = self.store.manifest_page(id, page).await? else {
+                return Err(StoreError::from(Corruption::Manifest(id)).into());
+            };
+            for (chunk, length) in chunks {
+                if let Some(within) = overlap(&range, start, u64::from(length)) {
+                    self.chunk(chunk, within).await?;
+                }
+                start += u64::from(length);
+            }
+            page += 1;
+        }
+        Ok(())
+    }
+
+    async fn parts(&self, id: ManifestId, range: Range<u64>) -> Result<(), Stop> {
+        let root = self.store.manifest_root(id).await?;
+        for page in 0..root.pages {
+            let ManifestPage::Parts { mut start, parts } = self.store.manifest_page(id, page).await? else {
+                return Err(StoreError::from(Corruption::Manifest(id)).into());
+            };
+            if start >= range.end {
+                break;
+            }
+            for part in parts {
+                if let Some(within) = overlap(&range, start, part.size) {
+                    match part.data {
+                        Data::Chunk(chunk) => self.chunk(chunk, within).await?,
+                        Data::Manifest { id, chunk_bytes } => self.chunks(id, u64::from(chunk_bytes), within).await?,
+                        // A part is never made of parts: copying from such an object copies through the chunks.
+                        Data::Parts(_) => return Err(StoreError::from(Corruption::Manifest(id)).into()),
+                        Data::Empty | Data::Inline => {}
+                    }
+                }
+                start += part.size;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The part of `range` that lies in the `length` bytes from `start`, relative to `start`.
+fn overlap(range: &Range<u64>, start: u64, length: u64) -> Option<Range<u64>> {
+    let from = range.start.max(start);
+    let to = range.end.min(start.saturating_add(length));
+    (from < to).then(|| from - start..to - start)
+}
+
+fn chunk_range(range: Range<u64>) -> Range<u32> {
+    let end = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+    end(range.start)..end(range.end)
+}
