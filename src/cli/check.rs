@@ -1,0 +1,23 @@
+//! `cairn config check`.
+
+use super::Failure;
+use crate::config::{Config, Layers};
+use std::io::Write;
+use std::path::Path;
+
+/// Says what a server would do with this file alone.
+pub(super) fn run(file: &Path) -> Result<(), Failure> {
+    let config = Config::from_layers(&Layers::of_file(file)?)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: valid", file.display())?;
+    writeln!(out, "  S3          {} (region {})", config.server.listen, config.server.region)?;
+    writeln!(out, "  TLS         {}", if config.tls.is_some() { "on" } else { "off" })?;
+    writeln!(out, "  Operations  {}", config.server.ops_listen)?;
+    for directory in &config.storage.data {
+        writeln!(out, "  Data        {}", directory.display())?;
+    }
+    for (account, key) in &config.accounts {
+        writeln!(out, "  Account     {} {:?}, access key {}", account.id, account.display_name, key.access_key_id)?;
+    }
+    Ok(())
+}

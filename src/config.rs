@@ -1,0 +1,352 @@
+//! What the program is told, in two steps: [`Layers`] gathers what was written (flags before environment before
+//! file), [`Config`] is what that means, every value checked once and every default filled in.
+//!
+//! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
+
+mod layers;
+mod quantity;
+mod raw;
+
+pub use layers::{Environment, Layers, Origin};
+pub use quantity::{ByteSize, parse_duration};
+pub use raw::{Key, List, RawAccount, RawConfig, RawLog, RawServer, RawStorage, RawTls, Scalar, keys, sections};
+
+use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
+use layers::Setting;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// More drives than any chassis holds.
+const MAX_DATA_DIRECTORIES: usize = 64;
+/// More names than a certificate carries in practice.
+const MAX_DOMAINS: usize = 64;
+/// Accounts in a file are for a few tenants; an identity service is for many.
+const MAX_CONFIGURED_ACCOUNTS: usize = 10_000;
+
+const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+const HEADER_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(8)..=ByteSize::kib(256);
+const GRACE_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+const BLOCK_CACHE_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(8)..=ByteSize::gib(1_024);
+const CHUNK_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::mib(8);
+const SEGMENT_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(64)..=ByteSize::gib(4);
+/// A frame carries one checksum per block of this size, so chunks are whole numbers of blocks.
+const BLOCK_SIZE: ByteSize = ByteSize::kib(64);
+
+/// Everything the program was told, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub storage: StorageConfig,
+    /// TLS on the S3 listener; plain HTTP without it.
+    pub tls: Option<TlsConfig>,
+    pub log: LogConfig,
+    /// Accounts beside root, each with its one access key.
+    pub accounts: Vec<(Account, AccessKey)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where S3 is served.
+    pub listen: SocketAddr,
+    /// Where health and metrics are served.
+    pub ops_listen: SocketAddr,
+    /// Suffixes under which `bucket.suffix` names a bucket; lower case, without a leading dot.
+    pub domains: Vec<String>,
+    /// The region that signatures must name.
+    pub region: String,
+    /// Open S3 connections; further ones wait in the listener's backlog.
+    pub max_connections: usize,
+    /// Bytes of all names and values of a request's headers.
+    pub max_header_size: ByteSize,
+    /// How long requests in flight may still run after SIGTERM.
+    pub shutdown_grace_period: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// One directory per drive; never empty, no duplicates.
+    pub data: Vec<PathBuf>,
+    /// Memory for metadata blocks.
+    pub block_cache_size: ByteSize,
+    /// Size of the chunks of new objects: a multiple of 64 KiB within 256 KiB..=8 MiB.
+    pub chunk_size: ByteSize,
+    /// Size of new segment files.
+    pub segment_size: ByteSize,
+}
+
+/// PEM files of the certificate chain and its private key.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A filter in the syntax of `tracing-subscriber`: `info`, `info,cairn::protocol=debug`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
+/// Why a configuration is refused. The texts are for the operator who wrote it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+    #[error("{name}: {reason}")]
+    Environment { name: String, reason: String },
+    #[error("{key} ({source_name}): {reason}")]
+    Invalid { key: String, source_name: String, reason: String },
+    #[error("{0}")]
+    Incomplete(String),
+}
+
+impl Config {
+    /// Checks what the layers say and fills in the defaults.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, with its key, who set it, and what would be right.
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        Ok(Self {
+            server: server(layers)?,
+            storage: storage(layers)?,
+            tls: tls(layers)?,
+            log: log(layers)?,
+            accounts: accounts(layers)?,
+        })
+    }
+
+    /// The operations address alone: `cairn health` needs nothing else and must work without the rest.
+    ///
+    /// # Errors
+    /// If the address is malformed.
+    pub fn ops_listen(layers: &Layers) -> Result<SocketAddr, ConfigError> {
+        parsed_or(layers.scalar("server", "ops_listen", |raw| &raw.server.ops_listen), address, address("0.0.0.0:9001"))
+    }
+}
+
+fn server(layers: &Layers) -> Result<ServerConfig, ConfigError> {
+    let connections = |text: &str| {
+        let number = text.parse().map_err(|_| format!("{text:?} is not a whole number"))?;
+        if CONNECTIONS.contains(&number) { Ok(number) } else { Err(outside(&CONNECTIONS)) }
+    };
+    let grace = |text: &str| {
+        let period = parse_duration(text)?;
+        if GRACE_PERIOD.contains(&period) { Ok(period) } else { Err("must be at most 1h".to_owned()) }
+    };
+    Ok(ServerConfig {
+        listen: parsed_or(
+            layers.scalar("server", "listen", |raw| &raw.server.listen),
+            address,
+            address("0.0.0.0:9000"),
+        )?,
+        ops_listen: Config::ops_listen(layers)?,
+        domains: domains(layers)?,
+        region: parsed_or(
+            layers.scalar("server", "region", |raw| &raw.server.region),
+            region,
+            Ok("us-east-1".to_owned()),
+        )?,
+        max_connections: parsed_or(
+            layers.scalar("server", "max_connections", |raw| &raw.server.max_connections),
+            connections,
+            Ok(4_096),
+        )?,
+        max_header_size: parsed_or(
+            layers.scalar("server", "max_header_size", |raw| &raw.server.max_header_size),
+            |text| size_within(text, &HEADER_SIZE),
+            Ok(ByteSize::kib(32)),
+        )?,
+        shutdown_grace_period: parsed_or(
+            layers.scalar("server", "shutdown_grace_period", |raw| &raw.server.shutdown_grace_period),
+            grace,
+            Ok(Duration::from_secs(30)),
+        )?,
+    })
+}
+
+fn storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
+    let whole_blocks = |text: &str| {
+        let size = size_within(text, &CHUNK_SIZE)?;
+        if size.0.is_multiple_of(BLOCK_SIZE.0) { Ok(size) } else { Err(format!("must be a multiple of {BLOCK_SIZE}")) }
+    };
+    Ok(StorageConfig {
+        data: data_directories(layers)?,
+        block_cache_size: parsed_or(
+            layers.scalar("storage", "block_cache_size", |raw| &raw.storage.block_cache_size),
+            |text| size_within(text, &BLOCK_CACHE_SIZE),
+            Ok(ByteSize::mib(512)),
+        )?,
+        chunk_size: parsed_or(
+            layers.scalar("storage", "chunk_size", |raw| &raw.storage.chunk_size),
+            whole_blocks,
+            Ok(ByteSize::mib(1)),
+        )?,
+        segment_size: parsed_or(
+            layers.scalar("storage", "segment_size", |raw| &raw.storage.segment_size),
+            |text| size_within(text, &SEGMENT_SIZE),
+            Ok(ByteSize::mib(256)),
+        )?,
+    })
+}
+
+fn tls(layers: &Layers) -> Result<Option<TlsConfig>, ConfigError> {
+    let cert = layers.scalar("tls", "cert_file", |raw| &raw.tls.cert_file);
+    let key = layers.scalar("tls", "key_file", |raw| &raw.tls.key_file);
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsConfig { cert_file: cert.value.into(), key_file: key.value.into() })),
+        (Some(cert), None) => Err(cert.refuse("TLS needs the private key too: set tls.key_file")),
+        (None, Some(key)) => Err(key.refuse("TLS needs the certificate too: set tls.cert_file")),
+    }
+}
+
+fn log(layers: &Layers) -> Result<LogConfig, ConfigError> {
+    let filter = |text: &str| match text.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{text:?} is not a filter such as \"info\" or \"info,cairn=debug\": {error}")),
+    };
+    let format = |text: &str| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is neither \"text\" nor \"json\"")),
+    };
+    Ok(LogConfig {
+        level: parsed_or(
+            layers.scalar("log", "level", |raw| &raw.log.level),
+            filter,
+            Ok(crate::telemetry::logs::DEFAULT_LEVEL.to_owned()),
+        )?,
+        format: parsed_or(layers.scalar("log", "format", |raw| &raw.log.format), format, Ok(LogFormat::Text))?,
+    })
+}
+
+fn accounts(layers: &Layers) -> Result<Vec<(Account, AccessKey)>, ConfigError> {
+    let mut accounts = Vec::new();
+    for (index, raw) in layers.accounts().enumerate() {
+        let place = || format!("[[account]] number {}", index + 1);
+        if index >= MAX_CONFIGURED_ACCOUNTS {
+            return Err(ConfigError::Incomplete(format!("more than {MAX_CONFIGURED_ACCOUNTS} [[account]] tables")));
+        }
+        let missing = |name: &str| ConfigError::Incomplete(format!("{}: {name} is missing", place()));
+        let refused = |error: crate::accounts::AccountError| ConfigError::Incomplete(format!("{}: {error}", place()));
+        let access_key_id = raw.access_key_id.clone().ok_or_else(|| missing("access_key_id"))?;
+        let secret = raw.secret_access_key.clone().ok_or_else(|| missing("secret_access_key"))?;
+        let account = Account::new(
+            raw.id.as_deref(),
+            raw.canonical_id.as_deref(),
+            raw.display_name.as_deref().unwrap_or(&access_key_id),
+            raw.email.as_deref().unwrap_or_default(),
+        );
+        let key = AccessKey::new(access_key_id.clone(), SecretKey::new(secret));
+        accounts.push((account.map_err(refused)?, key.map_err(refused)?));
+    }
+    Accounts::check(&accounts).map_err(|error| ConfigError::Incomplete(format!("[[account]]: {error}")))?;
+    Ok(accounts)
+}
+
+fn data_directories(layers: &Layers) -> Result<Vec<PathBuf>, ConfigError> {
+    let Some(setting) = layers.list("storage", "data", |raw| &raw.storage.data) else {
+        let advice = "no data directory is given: use --data DIR, CAIRN_STORAGE_DATA=DIR, \
+                      or data = [\"DIR\"] under [storage] in the configuration file";
+        return Err(ConfigError::Incomplete(advice.to_owned()));
+    };
+    if setting.value.len() > MAX_DATA_DIRECTORIES {
+        return Err(setting.refuse(format!("more than {MAX_DATA_DIRECTORIES} directories")));
+    }
+    let mut directories: Vec<PathBuf> = Vec::new();
+    for text in setting.value {
+        if text.trim().is_empty() {
+            return Err(setting.refuse("an empty path is no data directory"));
+        }
+        // Compared as given: two spellings of one directory are caught by the store, which locks each directory.
+        let directory = PathBuf::from(text);
+        if directories.contains(&directory) {
+            return Err(setting.refuse(format!("{text:?} is given twice; each data directory is one drive")));
+        }
+        directories.push(directory);
+    }
+    Ok(directories)
+}
+
+fn domains(layers: &Layers) -> Result<Vec<String>, ConfigError> {
+    let Some(setting) = layers.list("server", "domains", |raw| &raw.server.domains) else {
+        return Ok(Vec::new());
+    };
+    if setting.value.len() > MAX_DOMAINS {
+        return Err(setting.refuse(format!("more than {MAX_DOMAINS} domains")));
+    }
+    let mut domains = Vec::new();
+    for text in setting.value {
+        let domain = text.trim().trim_start_matches('.').to_ascii_lowercase();
+        if !is_host_name(&domain) {
+            return Err(
+                setting.refuse(format!("{text:?} is not a host name such as s3.example.com (no scheme, no port)"))
+            );
+        }
+        if domains.contains(&domain) {
+            return Err(setting.refuse(format!("{text:?} is given twice")));
+        }
+        domains.push(domain);
+    }
+    Ok(domains)
+}
+
+/// RFC 1123, section 2.1; addresses are no host names, since `bucket.127.0.0.1` names nothing.
+fn is_host_name(name: &str) -> bool {
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label_fits) && name.parse::<std::net::Ipv4Addr>().is_err()
+}
+
+/// `HOST:PORT` with an IP address, `localhost:PORT`, or `:PORT` for every address of the machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let spelled_out = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None if text.starts_with(':') => format!("0.0.0.0{text}"),
+        None => text.to_owned(),
+    };
+    spelled_out.parse().map_err(|_| format!("{text:?} is not an address; write ADDRESS:PORT, such as 0.0.0.0:9000"))
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if fits { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a region name such as us-east-1")) }
+}
+
+fn size_within(text: &str, allowed: &RangeInclusive<ByteSize>) -> Result<ByteSize, String> {
+    let size = text.parse()?;
+    if allowed.contains(&size) { Ok(size) } else { Err(outside(allowed)) }
+}
+
+fn outside<T: std::fmt::Display>(allowed: &RangeInclusive<T>) -> String {
+    format!("must be from {} to {}", allowed.start(), allowed.end())
+}
+
+fn parsed_or<T>(
+    setting: Option<Setting<'_, str>>,
+    parse: impl Fn(&str) -> Result<T, String>,
+    default: Result<T, String>,
+) -> Result<T, ConfigError> {
+    match setting {
+        Some(setting) => parse(setting.value).map_err(|reason| setting.refuse(reason)),
+        None => default.map_err(ConfigError::Incomplete),
+    }
+}
+
+#[cfg(test)]
+mod tests;

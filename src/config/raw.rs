@@ -1,0 +1,278 @@
+//! Step one of the configuration: what was written, by whom, not yet judged.
+//!
+//! The structs are the only list of keys there is: the documentation's test, the environment's names and the
+//! hints for misspelt keys are all read from them by [`keys`].
+
+use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+use std::fmt;
+
+/// One layer of settings: the file, the environment or the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawConfig {
+    pub server: RawServer,
+    pub storage: RawStorage,
+    pub tls: RawTls,
+    pub log: RawLog,
+    pub account: Vec<RawAccount>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawServer {
+    pub listen: Option<Scalar>,
+    pub ops_listen: Option<Scalar>,
+    pub domains: Option<List>,
+    pub region: Option<Scalar>,
+    pub max_connections: Option<Scalar>,
+    pub max_header_size: Option<Scalar>,
+    pub shutdown_grace_period: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawStorage {
+    pub data: Option<List>,
+    pub block_cache_size: Option<Scalar>,
+    pub chunk_size: Option<Scalar>,
+    pub segment_size: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawTls {
+    pub cert_file: Option<Scalar>,
+    pub key_file: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLog {
+    pub level: Option<Scalar>,
+    pub format: Option<Scalar>,
+}
+
+/// A `[[account]]` table. Only the file has them.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAccount {
+    pub id: Option<String>,
+    pub canonical_id: Option<String>,
+    pub display_name: Option<String>,
+    pub email: Option<String>,
+    pub access_key_id: Option<String>,
+    pub secret_access_key: Option<String>,
+}
+
+impl fmt::Debug for RawAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret is left out on purpose.
+        f.debug_struct("RawAccount")
+            .field("id", &self.id)
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value as text; a TOML integer counts as the text of its digits, so that `max_connections = 100` and
+/// `CAIRN_SERVER_MAX_CONNECTIONS=100` are one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scalar(pub String);
+
+/// Several values: a TOML array, or one string with commas (which is all that the environment can say).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List(pub Vec<String>);
+
+impl List {
+    fn from_commas(text: &str) -> Self {
+        Self(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a whole number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar(text.to_owned()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
+                Ok(Scalar(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = List;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of strings, or one string with commas")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<List, E> {
+                Ok(List::from_commas(text))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut sequence: A) -> Result<List, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = sequence.next_element()? {
+                    texts.push(text);
+                }
+                Ok(List(texts))
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
+}
+
+/// A configuration key: its TOML table and its name there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The TOML table; `account` is an array of tables.
+    pub section: &'static str,
+    /// The name within the table.
+    pub name: &'static str,
+}
+
+impl Key {
+    /// The environment variable that mirrors this key; accounts exist only in the file.
+    #[must_use]
+    pub fn environment_variable(&self) -> Option<String> {
+        (self.section != "account").then(|| format!("CAIRN_{}_{}", self.section, self.name).to_ascii_uppercase())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.section, self.name)
+    }
+}
+
+/// Every key of the configuration, in the order of the documentation.
+#[must_use]
+pub fn keys() -> Vec<Key> {
+    let sections = [
+        ("server", field_names::<RawServer>()),
+        ("storage", field_names::<RawStorage>()),
+        ("tls", field_names::<RawTls>()),
+        ("log", field_names::<RawLog>()),
+        ("account", field_names::<RawAccount>()),
+    ];
+    let keys_of =
+        |(section, names): (&'static str, &'static [&'static str])| names.iter().map(move |name| Key { section, name });
+    sections.into_iter().flat_map(keys_of).collect()
+}
+
+/// The tables of the configuration file.
+#[must_use]
+pub fn sections() -> &'static [&'static str] {
+    field_names::<RawConfig>()
+}
+
+/// Asks a struct's derived `Deserialize` for the names it would accept.
+fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // Always an error: the deserializer notes the names and has no value to give.
+    let _ = T::deserialize(NoteFields(&mut names));
+    names
+}
+
+struct NoteFields<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for NoteFields<'_> {
+    type Error = de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let nothing: de::value::UnitDeserializer<Self::Error> = ().into_deserializer();
+        nothing.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// The candidate closest to `word`, if it is close enough to be a slip of the finger.
+#[must_use]
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).clamp(1, 4);
+    let nearest = candidates.into_iter().map(|candidate| (edit_distance(word, candidate), candidate)).min()?;
+    (nearest.0 <= allowed).then_some(nearest.1)
+}
+
+/// Levenshtein's distance; both words are short (a key's name).
+fn edit_distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.chars().enumerate() {
+        let mut previous = vec![i + 1];
+        for ((j, r), diagonal_and_above) in right.iter().enumerate().zip(row.windows(2)) {
+            let &[diagonal, above] = diagonal_and_above else {
+                continue;
+            };
+            let behind = previous.get(j).copied().unwrap_or(usize::MAX - 1);
+            let replaced = diagonal + usize::from(l != *r);
+            previous.push(replaced.min(above + 1).min(behind + 1));
+        }
+        row = previous;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_structs_name_their_keys() {
+        let keys = keys();
+        assert!(keys.contains(&Key { section: "server", name: "listen" }));
+        assert!(keys.contains(&Key { section: "account", name: "secret_access_key" }));
+        // A section that is missing in `keys` would have keys that no test compares with the documentation.
+        for section in sections() {
+            assert!(keys.iter().any(|key| key.section == *section), "{section}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_mirror_the_keys() {
+        let key = Key { section: "server", name: "ops_listen" };
+        assert_eq!(key.environment_variable().as_deref(), Some("CAIRN_SERVER_OPS_LISTEN"));
+        assert_eq!(Key { section: "account", name: "id" }.environment_variable(), None);
+    }
+
+    #[test]
+    fn slips_are_recognised_and_inventions_are_not() {
+        let names = ["listen", "ops_listen", "domains", "region"];
+        assert_eq!(did_you_mean("lisen", names), Some("listen"));
+        assert_eq!(did_you_mean("domain", names), Some("domains"));
+        assert_eq!(did_you_mean("ops-listen", names), Some("ops_listen"));
+        assert_eq!(did_you_mean("erasure_sets", names), None);
+    }
+
+    #[test]
+    fn edit_distance_counts_single_changes() {
+        for (left, right, distance) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("listen", "listen", 0)]
+        {
+            assert_eq!(edit_distance(left, right), distance, "{left} {right}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Cairn: an S3-compatible object store in one binary. This is the map of its code.
+//!
+//! ```text
+//! main → cli → server → { protocol, workers } → object → { rules, storage::Store }
+//! ```
+//!
+//! | room | knows | does not know |
+//! |---|---|---|
+//! | [`cli`], [`config`], [`accounts`] | what the operator says, and how to say things to the operator | requests |
+//! | [`server`] | listeners, TLS, draining, health | S3 |
+//! | [`telemetry`] | logs and metrics | who is measured |
+//! | [`protocol`] | HTTP, `s3s`, XML, signatures, the one table of S3's error codes, the one place that authorises | RocksDB, files |
+//! | [`object`] | S3's operations on domain types | HTTP, XML, headers |
+//! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
+//! | [`workers`] | when and at what pace background work runs | decisions of its own |
+//! | `storage` (the crate) | buckets, keys, versions, chunks, commits | S3's rules, HTTP, XML |
+//!
+//! Nobody below knows who called. `tests/architecture.rs` holds these arrows. To follow a request down, begin at
+//! [`protocol`] with `front.rs`; to follow a byte, at `object/put.rs` and then at the storage crate's front page.
+
+pub mod accounts;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod object;
+pub mod protocol;
+pub mod rules;
+pub mod server;
+pub mod telemetry;
+pub mod workers;

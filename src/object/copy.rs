@@ -1,0 +1,160 @@
+//! Copies: a new reference to the same data, whatever its size.
+
+use futures_util::StreamExt;
+use storage::index::records::{Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, Data, ObjectRecord, VersionRecord};
+use storage::types::Timestamp;
+
+use super::get::{ByteStream, Opened};
+use super::put::{Written, check_new_object};
+use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
+use crate::rules::checksums::ChecksumHasher;
+use crate::rules::conditions::{CopySourceConditions, Subject, WriteCondition};
+use crate::rules::Refusal;
+
+/// What is copied.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its bucket.
+    pub bucket: BucketRecord,
+    /// Its key.
+    pub key: String,
+    /// Its version; else the current one.
+    pub version: Option<VersionLabel>,
+    /// What must hold of it.
+    pub conditions: CopySourceConditions,
+}
+
+/// What the copy says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct CopyAttributes {
+    /// Headers and user metadata that replace the source's (directive REPLACE). Its tags and storage class do not count.
+    pub replaced: Option<Attributes>,
+    /// Tags that replace the source's.
+    pub tags: Option<Vec<(String, String)>>,
+    /// The storage class, where it is not STANDARD; a copy does not inherit the source's.
+    pub storage_class: Option<String>,
+}
+
+/// A copy to make.
+pub struct CopyObject {
+    /// What is copied.
+    pub source: Source,
+    /// The destination's bucket.
+    pub bucket: BucketRecord,
+    /// The destination's key.
+    pub key: String,
+    /// The canonical id of the account that copies.
+    pub owner: String,
+    /// What the copy says about itself.
+    pub attributes: CopyAttributes,
+    /// What must hold of the destination's current object.
+    pub condition: WriteCondition,
+    /// The checksum algorithm that the copy is to have.
+    pub checksum: Option<ChecksumAlgorithm>,
+}
+
+/// A copy that was made.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    /// The new version.
+    pub written: Written,
+    /// The version that was copied, in a versioned bucket.
+    pub source: Option<VersionLabel>,
+}
+
+impl Objects {
+    /// Copies an object. The data is shared, not moved; only a checksum that the source does not have costs a read.
+    pub async fn copy_object(&self, request: CopyObject) -> Result<Copied> {
+        let CopyObject { source, bucket, key, owner, attributes, condition, checksum } = request;
+        for _ in 0..ATTEMPTS {
+            let (version, object) = self.copy_source(&source).await?;
+            check_changes(&source, (&bucket, &key), &attributes, &object)?;
+            let new_attributes = destination_attributes(&object.attributes, &attributes);
+            check_new_object(&key, &new_attributes)?;
+            let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
+            let checksum = match checksum {
+                Some(algorithm) if object.checksum.as_ref().is_none_or(|known| known.algorithm != algorithm) => {
+                    let Some(computed) = self.compute_checksum(&source, &version, &object, algorithm).await? else { continue };
+                    Some(computed)
+                }
+                _ => object.checksum.clone(),
+            };
+            let staged = match opened {
+                Opened::Reader(reader) => reader.into_staged(),
+                Opened::Inline(bytes) => {
+                    let mut writer = self.store.object_writer(Some(object.size));
+                    writer.write(bytes).await?;
+                    writer.finish().await?
+                }
+            };
+            let copy = ObjectRecord { checksum, attributes: new_attributes, ..object };
+            let written = self.put_version(&bucket, &key, &owner, &condition, copy, staged).await?;
+            return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });
+        }
+        Err(contention())
+    }
+
+    /// The version that is copied, if its conditions hold.
+    pub(super) async fn copy_source(&self, source: &Source) -> Result<(VersionRecord, ObjectRecord)> {
+        let (version, object) = match self.find_object(&source.bucket, &source.key, source.version).await {
+            Err(super::Error::DeleteMarker { addressed: super::Addressed::Version, .. }) => {
+                return Err(Refusal::invalid_request("The source of a copy request may not specifically refer to a delete marker by version id.").into());
+            }
+            found => found?,
+        };
+        let subject = Subject { etag: &object.etag, modified: version.modified };
+        source.conditions.check(subject, Timestamp::now())?;
+        Ok((version, object))
+    }
+
+    async fn compute_checksum(
+        &self,
+        source: &Source,
+        version: &VersionRecord,
+        object: &ObjectRecord,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Option<Checksum>> {
+        let mut hasher = ChecksumHasher::new(algorithm);
+        match self.open(&source.bucket, &source.key, version, object).await? {
+            None => return Ok(None),
+            Some(Opened::Inline(bytes)) => hasher.update(&bytes),
+            Some(Opened::Reader(reader)) if object.data != Data::Empty => {
+                let mut stream = ByteStream::new(reader.stream(0..object.size));
+                while let Some(piece) = stream.next().await {
+                    let piece = piece?;
+                    let digest = move || {
+                        hasher.update(&piece);
+                        hasher
+                    };
+                    hasher = self.store.hash_pool().run(digest).await;
+                }
+            }
+            Some(Opened::Reader(_)) => {}
+        }
+        Ok(Some(Checksum { algorithm, kind: ChecksumType::FullObject, value: hasher.finish() }))
+    }
+}
+
+fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attributes {
+    let described = wanted.replaced.as_ref().unwrap_or(source);
+    Attributes {
+        headers: described.headers.clone(),
+        metadata: described.metadata.clone(),
+        tags: wanted.tags.as_ref().unwrap_or(&source.tags).clone(),
+        storage_class: wanted.storage_class.clone(),
+    }
+}
+
+/// A copy onto itself must change something.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes, object: &ObjectRecord) -> Result<()> {
+    let onto_itself = source.bucket.id == to.0.id && source.key == to.1 && source.version.is_none();
+    let new_class = wanted.storage_class != object.attributes.storage_class;
+    if onto_itself && wanted.replaced.is_none() && wanted.tags.is_none() && !new_class {
+        return Err(Refusal::invalid_request(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+        .into());
+    }
+    Ok(())
+}

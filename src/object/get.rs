@@ -1,0 +1,249 @@
+//! Reading: GET, HEAD, attributes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use storage::StoreError;
+use storage::index::records::{BucketRecord, Data, ObjectRecord, PartRecord, VersionRecord};
+use storage::store::{DataReader, DataStream};
+use storage::types::Timestamp;
+
+use super::{ATTEMPTS, Addressed, Error, Objects, Result, VersionLabel, contention, no_such_key};
+use crate::rules::conditions::{ReadConditions, ReadOutcome, Subject};
+use crate::rules::range::{self, Resolved};
+use crate::rules::{Refusal, multipart};
+
+/// A GET or HEAD.
+#[derive(Clone, Debug)]
+pub struct ReadObject {
+    /// The bucket.
+    pub bucket: BucketRecord,
+    /// The key.
+    pub key: String,
+    /// The version; else the current one.
+    pub version: Option<VersionLabel>,
+    /// What must hold.
+    pub conditions: ReadConditions,
+    /// The `Range` header.
+    pub range: Option<String>,
+    /// Only this part.
+    pub part_number: Option<u16>,
+}
+
+/// The bytes that are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The first byte's offset in the object.
+    pub start: u64,
+    /// How many bytes.
+    pub length: u64,
+    /// Whether this answers a range or a part.
+    pub partial: bool,
+}
+
+/// An object that may be read.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its version.
+    pub version: VersionRecord,
+    /// Its content.
+    pub object: ObjectRecord,
+    /// The version as answers name it.
+    pub label: Option<VersionLabel>,
+    /// What of it is served.
+    pub served: Served,
+    /// How many parts it has, when a part was asked for.
+    pub parts_count: Option<u32>,
+}
+
+/// The bytes of a GET.
+pub enum ObjectBody {
+    /// All of them.
+    Bytes(Bytes),
+    /// One piece after the other, verified.
+    Stream(ByteStream),
+}
+
+/// The bytes of a range as a stream.
+pub struct ByteStream(DataStream);
+
+impl ByteStream {
+    pub(super) fn new(stream: DataStream) -> Self {
+        Self(stream)
+    }
+
+    /// Bytes still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.0.remaining()
+    }
+}
+
+impl Stream for ByteStream {
+    type Item = Result<Bytes, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next(cx)
+    }
+}
+
+/// A page of an object's parts.
+#[derive(Clone, Debug)]
+pub struct PartPage {
+    /// The parts.
+    pub parts: Vec<PartRecord>,
+    /// How many parts there are in all.
+    pub total: u32,
+    /// Whether there are more after these.
+    pub truncated: bool,
+}
+
+/// An object's data, pinned.
+pub(super) enum Opened {
+    Inline(Bytes),
+    Reader(DataReader),
+}
+
+impl Objects {
+    /// What a HEAD answers.
+    pub async fn head_object(&self, request: ReadObject) -> Result<Found> {
+        let (version, object) = self.find_object(&request.bucket, &request.key, request.version).await?;
+        self.serve(&request, version, object).await
+    }
+
+    /// What a GET answers.
+    pub async fn get_object(&self, request: ReadObject) -> Result<(Found, ObjectBody)> {
+        for _ in 0..ATTEMPTS {
+            let (version, object) = self.find_object(&request.bucket, &request.key, request.version).await?;
+            let found = self.serve(&request, version, object).await?;
+            let Some(opened) = self.open(&request.bucket, &request.key, &found.version, &found.object).await? else {
+                continue;
+            };
+            let range = found.served.start..found.served.start + found.served.length;
+            let body = match opened {
+                Opened::Inline(bytes) => ObjectBody::Bytes(slice(&bytes, &range)),
+                Opened::Reader(_) if range.is_empty() => ObjectBody::Bytes(Bytes::new()),
+                Opened::Reader(reader) => match reader.one_chunk(range.clone()).await {
+                    Some(bytes) => ObjectBody::Bytes(bytes?),
+                    None => ObjectBody::Stream(ByteStream::new(reader.stream(range))),
+                },
+            };
+            return Ok((found, body));
+        }
+        Err(contention())
+    }
+
+    /// The parts of an object that was uploaded in parts: those after the part number `after`, at most `limit`.
+    pub async fn object_parts(&self, found: &Found, after: u16, limit: usize) -> Result<PartPage> {
+        let Data::Parts(manifest) = found.object.data else {
+            return Ok(PartPage { parts: Vec::new(), total: 0, truncated: false });
+        };
+        // Parts may be numbered with gaps, so the page begins where the numbers pass `after`.
+        let (all, total) = self.store.object_parts(manifest, 0, usize::from(u16::MAX)).await?;
+        let mut parts: Vec<_> = all.into_iter().filter(|part| part.number > after).collect();
+        let truncated = parts.len() > limit;
+        parts.truncate(limit);
+        Ok(PartPage { parts, total, truncated })
+    }
+
+    /// The version that is asked for, which must be an object.
+    pub(super) async fn find_object(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        version: Option<VersionLabel>,
+    ) -> Result<(VersionRecord, ObjectRecord)> {
+        let record = self.find_version(bucket, key, version).await?;
+        match record.object() {
+            Some(object) => {
+                let object = object.clone();
+                Ok((record, object))
+            }
+            None => {
+                let addressed = if version.is_some() { Addressed::Version } else { Addressed::Current };
+                let version = VersionLabel::of(&record);
+                Err(Error::DeleteMarker { version, modified: record.modified, addressed })
+            }
+        }
+    }
+
+    async fn find_version(&self, bucket: &BucketRecord, key: &str, version: Option<VersionLabel>) -> Result<VersionRecord> {
+        let current = self.store.current(bucket.id, key).await?;
+        let Some(label) = version else {
+            if let Some(current) = current {
+                return Ok(current);
+            }
+            // Without a current version the newest, if there is any, is a delete marker. The view is one consistent
+            // read of both: a write between two reads must not make an old version look current.
+            let view = self.view(bucket, key).await?;
+            return self.newest(&view).await?.ok_or_else(|| no_such_key(key));
+        };
+        if let Some(current) = current.filter(|current| VersionLabel::of(current) == label) {
+            return Ok(current);
+        }
+        let view = self.view(bucket, key).await?;
+        let found = match &view.current {
+            Some(current) if VersionLabel::of(current) == label => Some(current.clone()),
+            _ => self.noncurrent_labelled(&view, label).await?,
+        };
+        found.ok_or_else(|| Refusal::no_such_version(key, &label.to_string()).into())
+    }
+
+    async fn serve(&self, request: &ReadObject, version: VersionRecord, object: ObjectRecord) -> Result<Found> {
+        let label = VersionLabel::in_bucket(request.bucket.versioning, &version);
+        let subject = Subject { etag: &object.etag, modified: version.modified };
+        match request.conditions.decide(subject, Timestamp::now()) {
+            ReadOutcome::Proceed => {}
+            ReadOutcome::NotModified => {
+                return Err(Error::NotModified { etag: object.etag, modified: version.modified, version: label });
+            }
+            failed @ ReadOutcome::PreconditionFailed(_) => failed.into_result()?,
+        }
+        let (served, parts_count) = match request.part_number {
+            Some(number) => self.part(&object, number).await?,
+            None => (whole_or_range(request.range.as_deref(), object.size)?, None),
+        };
+        Ok(Found { version, object, label, served, parts_count })
+    }
+
+    async fn part(&self, object: &ObjectRecord, number: u16) -> Result<(Served, Option<u32>)> {
+        let Data::Parts(manifest) = object.data else {
+            // An object that was put whole has one part: itself.
+            let place = multipart::place_of_part([(1, object.size)], number)?;
+            return Ok((Served { start: place.start, length: place.size, partial: true }, None));
+        };
+        let (parts, total) = self.store.object_parts(manifest, 0, usize::from(u16::MAX)).await?;
+        let place = multipart::place_of_part(parts.iter().map(|part| (part.number, part.size)), number)?;
+        Ok((Served { start: place.start, length: place.size, partial: true }, Some(total)))
+    }
+
+    /// Pins an object's data; `None` when it has been replaced and collected since its record was read.
+    pub(super) async fn open(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        version: &VersionRecord,
+        object: &ObjectRecord,
+    ) -> Result<Option<Opened>> {
+        if object.data == Data::Inline {
+            let bytes = self.store.inline(bucket.id, key, version.id).await?;
+            return Ok(bytes.map(Opened::Inline));
+        }
+        Ok(self.store.reader(object.data, object.size).await?.map(Opened::Reader))
+    }
+}
+
+fn whole_or_range(header: Option<&str>, size: u64) -> Result<Served> {
+    match range::resolve(header, size) {
+        Resolved::Whole => Ok(Served { start: 0, length: size, partial: false }),
+        Resolved::Part(extent) => Ok(Served { start: extent.start, length: extent.len(), partial: true }),
+        Resolved::Unsatisfiable => Err(range::unsatisfiable(header.unwrap_or_default(), size).into()),
+    }
+}
+
+pub(super) fn slice(bytes: &Bytes, range: &std::ops::Range<u64>) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(range.start)..at(range.end))
+}

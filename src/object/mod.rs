@@ -1,0 +1,115 @@
+//! S3's operations on domain types: no HTTP, no XML, no files.
+//!
+//! Whoever calls is authorised already. An operation reads what it needs, asks [`crate::rules`], and commits what
+//! follows; the commit requires that what was read still holds, else the operation starts over. So every operation on
+//! a key is linearizable, its conditions included.
+
+mod body;
+mod bucket;
+mod copy;
+mod delete;
+mod error;
+mod get;
+mod list;
+mod multipart;
+mod put;
+mod tagging;
+
+use std::sync::Arc;
+
+use storage::Store;
+use storage::index::records::{BucketRecord, VersionRecord};
+use storage::store::KeyView;
+
+pub use body::{Body, Integrity, ReadTrailer};
+pub use bucket::{BucketCreated, BucketPage, ListBuckets};
+pub use copy::{Copied, CopyAttributes, CopyObject, Source};
+pub use delete::{DeleteObject, Deleted};
+pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
+pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
+pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
+pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
+pub use put::{PutObject, Written};
+
+use crate::rules::conditions::Current;
+use crate::rules::versioning::Known;
+use crate::rules::{Code, Refusal};
+
+/// Attempts at an operation that loses its commit to others on the same key. Each loss is somebody else's success.
+const ATTEMPTS: u32 = 256;
+
+/// What the object layer is configured with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The region that buckets are created in.
+    pub region: String,
+}
+
+/// S3's operations. Cheap to clone.
+#[derive(Clone)]
+pub struct Objects {
+    store: Arc<Store>,
+    settings: Arc<Settings>,
+}
+
+impl Objects {
+    /// Operations on what `store` holds.
+    #[must_use]
+    pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        Self { store, settings: Arc::new(settings) }
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The region that buckets are created in.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.settings.region
+    }
+
+    /// A key as it is now; `NoSuchBucket` when its bucket has gone.
+    async fn view(&self, bucket: &BucketRecord, key: &str) -> Result<KeyView> {
+        let view = self.store.view(bucket, key).await?;
+        view.ok_or_else(|| Refusal::no_such_bucket(&bucket.name).into())
+    }
+
+    /// The newest version of a key: its current object, or the delete marker that hides its older versions.
+    async fn newest(&self, view: &KeyView) -> Result<Option<VersionRecord>> {
+        match (&view.current, &view.head) {
+            (Some(current), _) => Ok(Some(current.clone())),
+            (None, Some(_)) => Ok(self.store.noncurrent(view.bucket.id, &view.key, 1).await?.pop()),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// What conditions on a write are asked about.
+fn current_state(newest: Option<&VersionRecord>) -> Current<'_> {
+    match newest {
+        None => Current::Absent,
+        Some(version) => match version.object() {
+            Some(object) => Current::Object { etag: &object.etag, id: version.id },
+            None => Current::DeleteMarker,
+        },
+    }
+}
+
+/// What decisions on versions are asked about.
+fn known(version: &VersionRecord) -> Known {
+    Known { order: version.id.order, null: version.null }
+}
+
+/// After as many lost races as the limit allows.
+fn contention() -> Error {
+    storage::StoreError::Contention(ATTEMPTS).into()
+}
+
+/// An object's version that turns out not to be one.
+fn no_such_key(key: &str) -> Error {
+    let refusal: Refusal = Refusal::from(Code::NoSuchKey).with("Key", key);
+    refusal.into()
+}

@@ -1,0 +1,130 @@
+//! Writing an object, and what every operation that makes a new version has in common.
+
+use storage::index::records::{Attributes, BucketRecord, Content, ETag, ObjectRecord, VersionRecord};
+use storage::store::{Change, Edit, KeyView, Outcome, Staged};
+use storage::types::Timestamp;
+
+use super::body::Expected;
+use super::{ATTEMPTS, Body, Integrity, Objects, Result, VersionLabel, contention, current_state, known};
+use crate::rules::checksums::Plan;
+use crate::rules::conditions::WriteCondition;
+use crate::rules::tagging::{self, Tagged};
+use crate::rules::{metadata, object_key, versioning};
+
+/// The greatest object that one PUT, or one part, may carry: 5 GiB.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub(super) const MAX_PUT_BYTES: u64 = 5 << 30;
+
+/// An object to write.
+pub struct PutObject {
+    /// The bucket.
+    pub bucket: BucketRecord,
+    /// The key.
+    pub key: String,
+    /// The canonical id of the account that writes.
+    pub owner: String,
+    /// What the object says about itself.
+    pub attributes: Attributes,
+    /// What must hold of the key's current object.
+    pub condition: WriteCondition,
+    /// What the client said about the bytes.
+    pub integrity: Integrity,
+    /// The body's length, where the client said it.
+    pub length: Option<u64>,
+}
+
+/// A version that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The version.
+    pub version: VersionRecord,
+    /// As answers name it.
+    pub label: Option<VersionLabel>,
+}
+
+impl Objects {
+    /// Writes an object: durable, and visible as a whole, when it answers.
+    pub async fn put_object(&self, request: PutObject, body: Body) -> Result<Written> {
+        let PutObject { bucket, key, owner, attributes, condition, integrity, length } = request;
+        check_new_object(&key, &attributes)?;
+        if condition != WriteCondition::Unconditional {
+            // Decided again at the commit; this only spares the client an upload that is lost already.
+            let view = self.view(&bucket, &key).await?;
+            condition.check(&key, current_state(self.newest(&view).await?.as_ref()))?;
+        }
+        let expected = Expected {
+            plan: Plan::for_object(integrity.declared),
+            content_md5: integrity.content_md5,
+            trailer: integrity.trailer,
+            length,
+            limit: MAX_PUT_BYTES,
+        };
+        let received = self.receive(body, self.store.object_writer(length), expected).await?;
+        let object = ObjectRecord {
+            size: received.staged.size(),
+            etag: ETag { md5: received.md5, parts: None },
+            data: received.staged.data(),
+            checksum: Some(received.checksum),
+            attributes,
+        };
+        self.put_version(&bucket, &key, &owner, &condition, object, received.staged).await
+    }
+
+    /// Makes staged data the current version of a key.
+    pub(super) async fn put_version(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        owner: &str,
+        condition: &WriteCondition,
+        object: ObjectRecord,
+        mut staged: Staged,
+    ) -> Result<Written> {
+        for _ in 0..ATTEMPTS {
+            let view = self.view(bucket, key).await?;
+            if *condition != WriteCondition::Unconditional {
+                condition.check(key, current_state(self.newest(&view).await?.as_ref()))?;
+            }
+            let (edit, written) = self.put_edit(view, owner, object.clone(), staged).await?;
+            match self.store.commit(edit).await? {
+                Outcome::Committed => return Ok(written),
+                Outcome::Conflict(Some(again)) => staged = again,
+                Outcome::Conflict(None) => return Err(contention()),
+            }
+        }
+        Err(contention())
+    }
+
+    /// The edit that puts a new version on top of those that are there.
+    pub(super) async fn put_edit(
+        &self,
+        view: KeyView,
+        owner: &str,
+        object: ObjectRecord,
+        staged: Staged,
+    ) -> Result<(Edit, Written)> {
+        let null_order = view.head.as_ref().and_then(|head| head.null_order);
+        let replacement = versioning::replace(view.bucket.versioning, view.current.as_ref().map(known), null_order);
+        let version = VersionRecord {
+            id: self.store.next_id(view.last_order()),
+            null: replacement.null,
+            modified: Timestamp::now(),
+            owner: owner.to_owned(),
+            content: Content::Object(object),
+        };
+        let label = VersionLabel::in_bucket(view.bucket.versioning, &version);
+        let mut changes = self.make_way(&view, replacement).await?;
+        let head = super::delete::head_after(&view, replacement, version.id.order);
+        changes.push(Change::PutCurrent(version.clone(), staged));
+        Ok((view.edit(changes, head), Written { version, label }))
+    }
+}
+
+/// What S3 requires of a new object before any byte of it is read.
+pub(super) fn check_new_object(key: &str, attributes: &Attributes) -> Result<()> {
+    object_key::check(key)?;
+    metadata::check_user_metadata(&attributes.metadata)?;
+    metadata::check_headers(&attributes.headers)?;
+    tagging::check(Tagged::Object, &attributes.tags)?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! Reads of features that no bucket here has: the answer that S3 gives for a bucket without them. Clients ask these of
+//! every bucket, and "there is none" is the truth. What would set one of them is refused with `NotImplemented`.
+
+use s3s::S3Response;
+use s3s::dto::*;
+
+use super::error::{Failure, Result};
+use super::s3::Call;
+
+type Answer<T> = Result<S3Response<T>>;
+
+fn none<T>(call: &Call<'_>, code: &'static str) -> Answer<T> {
+    Err(Failure::new(code).with("BucketName", call.bucket()?.name.clone()))
+}
+
+macro_rules! absent {
+    ($($name:ident($input:ident) -> $output:ident: $code:literal;)*) => {
+        $(pub(super) async fn $name(call: &Call<'_>, _: $input) -> Answer<$output> {
+            none(call, $code)
+        })*
+    };
+}
+
+absent! {
+    policy(GetBucketPolicyInput) -> GetBucketPolicyOutput: "NoSuchBucketPolicy";
+    policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput: "NoSuchBucketPolicy";
+    lifecycle(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput: "NoSuchLifecycleConfiguration";
+    cors(GetBucketCorsInput) -> GetBucketCorsOutput: "NoSuchCORSConfiguration";
+    encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: "ServerSideEncryptionConfigurationNotFoundError";
+    website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput: "NoSuchWebsiteConfiguration";
+    replication(GetBucketReplicationInput) -> GetBucketReplicationOutput: "ReplicationConfigurationNotFoundError";
+    public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput: "NoSuchPublicAccessBlockConfiguration";
+    object_lock(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: "ObjectLockConfigurationNotFoundError";
+}
+
+/// S3 refuses to speak of an object's lock where its bucket has none.
+fn without_object_lock<T>() -> Answer<T> {
+    Err(Failure::with_message("InvalidRequest", "Bucket is missing Object Lock Configuration"))
+}
+
+pub(super) async fn retention(_: &Call<'_>, _: GetObjectRetentionInput) -> Answer<GetObjectRetentionOutput> {
+    without_object_lock()
+}
+
+pub(super) async fn legal_hold(_: &Call<'_>, _: GetObjectLegalHoldInput) -> Answer<GetObjectLegalHoldOutput> {
+    without_object_lock()
+}
+
+macro_rules! empty {
+    ($($name:ident($input:ident) -> $output:ident;)*) => {
+        $(pub(super) async fn $name(_: &Call<'_>, _: $input) -> Answer<$output> {
+            Ok(S3Response::new($output::default()))
+        })*
+    };
+}
+
+empty! {
+    logging(GetBucketLoggingInput) -> GetBucketLoggingOutput;
+    notification(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput;
+    acceleration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput;
+}
+
+pub(super) async fn request_payment(
+    _: &Call<'_>,
+    _: GetBucketRequestPaymentInput,
+) -> Answer<GetBucketRequestPaymentOutput> {
+    let payer = Some(Payer::from_static(Payer::BUCKET_OWNER));
+    Ok(S3Response::new(GetBucketRequestPaymentOutput { payer }))
+}
+
+macro_rules! empty_lists {
+    ($($name:ident($input:ident) -> $output:ident;)*) => {
+        $(pub(super) async fn $name(_: &Call<'_>, _: $input) -> Answer<$output> {
+            Ok(S3Response::new($output { is_truncated: Some(false), ..Default::default() }))
+        })*
+    };
+}
+
+empty_lists! {
+    analytics(ListBucketAnalyticsConfigurationsInput) -> ListBucketAnalyticsConfigurationsOutput;
+    intelligent_tiering(ListBucketIntelligentTieringConfigurationsInput) -> ListBucketIntelligentTieringConfigurationsOutput;
+    inventory(ListBucketInventoryConfigurationsInput) -> ListBucketInventoryConfigurationsOutput;
+    metrics(ListBucketMetricsConfigurationsInput) -> ListBucketMetricsConfigurationsOutput;
+}

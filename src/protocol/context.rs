@@ -1,0 +1,136 @@
+//! What the layers of one request share: the front makes it, s3s carries it in the request's extensions, the
+//! authorisation and the handlers fill it, and the front reads it when the answer has been sent.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{Extensions, HeaderMap, HeaderName, Method};
+use s3s::{S3ErrorCode, S3Result};
+use storage::index::records::BucketRecord;
+
+use super::request_body::BodyWatch;
+use crate::accounts::Account;
+
+/// A request's two ids, as S3 answers them in headers and errors.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId {
+    /// `x-amz-request-id`: 16 upper-case hexadecimal digits.
+    pub request: String,
+    /// `x-amz-id-2`: which process answered, and the request.
+    pub host: String,
+}
+
+impl RequestId {
+    /// A random id. `process` is the same for every request of this process.
+    pub(super) fn random(process: [u8; 16]) -> Self {
+        // Without randomness the id says so; a request must not fail for want of a name.
+        let number = getrandom::u64().unwrap_or(0);
+        let mut host = [0; 24];
+        host[..16].copy_from_slice(&process);
+        host[16..].copy_from_slice(&number.to_be_bytes());
+        Self { request: format!("{number:016X}"), host: STANDARD.encode(host) }
+    }
+}
+
+/// One request, for all who work on it.
+#[derive(Debug)]
+pub(super) struct RequestContext {
+    /// Its ids.
+    pub id: RequestId,
+    /// Its method.
+    pub method: Method,
+    /// Its body, as far as it has come.
+    pub body: Arc<BodyWatch>,
+    /// Headers that s3s would refuse and S3 does not: kept from s3s, but not from the handlers.
+    set_aside: HeaderMap,
+    operation: OnceLock<&'static str>,
+    caller: OnceLock<Arc<Account>>,
+    bucket: OnceLock<BucketRecord>,
+    source: OnceLock<BucketRecord>,
+    details: Mutex<Vec<(&'static str, String)>>,
+    worded: OnceLock<()>,
+}
+
+impl RequestContext {
+    pub(super) fn new(id: RequestId, method: Method, set_aside: HeaderMap) -> Self {
+        Self {
+            id,
+            method,
+            body: Arc::default(),
+            set_aside,
+            operation: OnceLock::new(),
+            caller: OnceLock::new(),
+            bucket: OnceLock::new(),
+            source: OnceLock::new(),
+            details: Mutex::default(),
+            worded: OnceLock::new(),
+        }
+    }
+
+    /// The context in a request's extensions.
+    ///
+    /// # Errors
+    /// `InternalError` if the request did not come through the front.
+    pub(super) fn of(extensions: &Extensions) -> S3Result<Arc<Self>> {
+        extensions.get::<Arc<Self>>().cloned().ok_or_else(|| S3ErrorCode::InternalError.into())
+    }
+
+    /// Notes s3s's own idea of the operation: the only one there is.
+    pub(super) fn note_operation(&self, operation: &'static str) {
+        // Set once: a request that is dispatched a second time is the same request.
+        let _ = self.operation.set(operation);
+    }
+
+    pub(super) fn operation(&self) -> Option<&'static str> {
+        self.operation.get().copied()
+    }
+
+    pub(super) fn note_caller(&self, caller: Arc<Account>) {
+        let _ = self.caller.set(caller);
+    }
+
+    /// Who signed the request; `None` before that is known.
+    pub(super) fn caller(&self) -> Option<&Arc<Account>> {
+        self.caller.get()
+    }
+
+    pub(super) fn note_bucket(&self, bucket: BucketRecord) {
+        let _ = self.bucket.set(bucket);
+    }
+
+    /// The bucket that the request is about; the authorisation looks it up, once.
+    pub(super) fn bucket(&self) -> Option<&BucketRecord> {
+        self.bucket.get()
+    }
+
+    pub(super) fn note_source(&self, bucket: BucketRecord) {
+        let _ = self.source.set(bucket);
+    }
+
+    /// The bucket that a copy reads from.
+    pub(super) fn source(&self) -> Option<&BucketRecord> {
+        self.source.get()
+    }
+
+    /// A header's values joined by commas, whether s3s saw the header or not. `None` if there is none, or if it is
+    /// not ASCII text.
+    pub(super) fn header(&self, headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+        let found = if headers.contains_key(name) { headers } else { &self.set_aside };
+        let values: Option<Vec<&str>> = found.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+        values.filter(|values| !values.is_empty()).map(|values| values.join(", "))
+    }
+
+    /// Notes the further fields of an error, which s3s's error type cannot carry; the front writes them into the
+    /// answer. An error that was noted has our words, so the front leaves its message alone.
+    pub(super) fn note_error(&self, details: Vec<(&'static str, String)>) {
+        let _ = self.worded.set(());
+        *self.details.lock().unwrap_or_else(PoisonError::into_inner) = details;
+    }
+
+    /// The fields of [`Self::note_error`]; `None` if s3s made the error.
+    pub(super) fn take_error(&self) -> Option<Vec<(&'static str, String)>> {
+        self.worded.get()?;
+        Some(std::mem::take(&mut *self.details.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}

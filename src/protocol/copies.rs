@@ -1,0 +1,113 @@
+//! Copies: of an object, and of an object's bytes into a part.
+
+use http::HeaderName;
+use s3s::S3Response;
+use s3s::dto::*;
+
+use super::convert::{self, set_checksum, stated_attributes};
+use super::error::{Failure, Result};
+use super::objects::{class_and_tags, write_condition};
+use super::s3::Call;
+use crate::object::{self, CopyAttributes, Source};
+use crate::rules::conditions::{CopySourceConditions, ReadConditions};
+use crate::rules::{Refusal, checksums, multipart};
+
+/// What is copied. The authorisation has looked up its bucket.
+fn source(call: &Call<'_>, source: CopySource) -> Result<Source> {
+    let CopySource::Bucket { key, version_id, .. } = source else {
+        return Err(Failure::with_message("NotImplemented", "Access points as copy sources are not implemented."));
+    };
+    let header = |name| call.header(&HeaderName::from_static(name));
+    let conditions = ReadConditions::parse(
+        header("x-amz-copy-source-if-match").as_deref(),
+        header("x-amz-copy-source-if-none-match").as_deref(),
+        header("x-amz-copy-source-if-modified-since").as_deref(),
+        header("x-amz-copy-source-if-unmodified-since").as_deref(),
+    );
+    Ok(Source {
+        bucket: call.source_bucket()?.clone(),
+        key: key.into(),
+        version: convert::version(version_id.as_deref())?,
+        conditions: CopySourceConditions(conditions),
+    })
+}
+
+/// Whether a directive says REPLACE.
+fn replaces(directive: Option<&str>, header: &str) -> Result<bool> {
+    match directive {
+        None | Some("COPY") => Ok(false),
+        Some("REPLACE") => Ok(true),
+        Some(other) => {
+            let message = if header == "x-amz-metadata-directive" { "Unknown metadata directive." } else { "Unknown tagging directive." };
+            Err(Refusal::invalid_argument(header, other, message).into())
+        }
+    }
+}
+
+pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<S3Response<CopyObjectOutput>> {
+    let replaces_metadata =
+        replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "x-amz-metadata-directive")?;
+    let replaces_tags =
+        replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
+    let stated = stated_attributes!(input);
+    let (storage_class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
+    let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
+    let checksum = checksums::of_upload(algorithm, None)?.map(|(algorithm, _)| algorithm);
+    let request = object::CopyObject {
+        source: source(call, input.copy_source)?,
+        bucket: call.bucket()?.clone(),
+        key: input.key,
+        owner: call.owner()?,
+        attributes: CopyAttributes {
+            replaced: replaces_metadata.then_some(stated),
+            tags: replaces_tags.then_some(tags),
+            storage_class,
+        },
+        condition: write_condition(call)?,
+        checksum,
+    };
+    let copied = call.objects().copy_object(request).await?;
+    let version = &copied.written.version;
+    let mut result = CopyObjectResult { last_modified: Some(convert::timestamp(version.modified)), ..Default::default() };
+    if let Some(object) = version.object() {
+        result.e_tag = Some(convert::etag(object.etag));
+        if let Some(checksum) = &object.checksum {
+            result.checksum_type = Some(convert::checksum_type(checksum));
+            set_checksum!(result, checksum, object.etag.parts);
+        }
+    }
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        copy_source_version_id: copied.source.map(|label| label.to_string()),
+        version_id: copied.written.label.map(|label| label.to_string()),
+        ..Default::default()
+    }))
+}
+
+pub(super) async fn copy_part(
+    call: &Call<'_>,
+    input: UploadPartCopyInput,
+) -> Result<S3Response<UploadPartCopyOutput>> {
+    let request = object::UploadPartCopy {
+        bucket: call.bucket()?.clone(),
+        key: input.key,
+        upload_id: input.upload_id,
+        number: multipart::part_number(&input.part_number.to_string())?,
+        source: source(call, input.copy_source)?,
+        range: input.copy_source_range,
+    };
+    let (part, label) = call.objects().upload_part_copy(request).await?;
+    let mut result = CopyPartResult {
+        e_tag: Some(convert::etag(super::multipart::part_etag(&part))),
+        last_modified: Some(convert::timestamp(part.modified)),
+        ..Default::default()
+    };
+    if let Some(checksum) = &part.checksum {
+        set_checksum!(result, checksum, None);
+    }
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        copy_source_version_id: label.map(|label| label.to_string()),
+        ..Default::default()
+    }))
+}

@@ -1,0 +1,171 @@
+//! Requests for what is not there: headers and sub-resources of features that this server does not have are refused,
+//! never ignored. A client that asks for encryption must not be told 200.
+
+use http::{HeaderMap, Uri};
+
+use super::error::{Failure, Result};
+use super::query;
+
+/// Query parameters that an operation takes beside those that select it. These are the operations that s3s falls back
+/// to when it knows no sub-resource of the query: without this table `DELETE /bucket?typo` would delete the bucket.
+const FALLBACKS: &[(&str, &[&str])] = &[
+    ("CopyObject", &[]),
+    ("CreateBucket", &[]),
+    ("DeleteBucket", &[]),
+    ("DeleteObject", &["versionId"]),
+    ("PutObject", &[]),
+];
+
+/// Refuses sub-resources that nobody knows on operations that change something. Parameters that begin with `x-` are
+/// the client's own notes for its logs (and a presigned URL's signature).
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>, "Custom access log information"
+///
+/// # Errors
+/// `NotImplemented`.
+pub(super) fn refuse_unknown_queries(operation: &str, uri: &Uri) -> Result<()> {
+    let Some((_, known)) = FALLBACKS.iter().find(|(name, _)| *name == operation) else { return Ok(()) };
+    let is_note = |name: &str| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"));
+    match query::pairs(uri).find(|(name, _)| !known.contains(&name.as_ref()) && !is_note(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = "The sub-resource or query parameter is not implemented for this operation.";
+            Err(Failure::with_message("NotImplemented", message).with("Parameter", name))
+        }
+    }
+}
+
+/// Prefixes and names of headers that ask for a feature that is not there, whatever their value.
+const UNSUPPORTED: &[&str] = &[
+    "x-amz-annotation-directive",
+    "x-amz-copy-source-server-side-encryption-",
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+    "x-amz-write-offset-bytes",
+];
+
+/// Headers that ask for what is the case anyway with these values, and for a missing feature with any other.
+const ONLY_WITH: &[(&str, &[&str])] = &[
+    ("x-amz-acl", &["bucket-owner-full-control", "private"]),
+    ("x-amz-bucket-namespace", &["global"]),
+    ("x-amz-bucket-object-lock-enabled", &["False", "false"]),
+];
+
+/// What `x-amz-object-ownership` may say; the first is what every bucket here has.
+const OWNERSHIPS: &[&str] = &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
+
+/// Refuses headers that ask for encryption, object lock, ACLs and the like.
+///
+/// # Errors
+/// `NotImplemented` with the header's name; `InvalidArgument` where S3 itself refuses the header on a bucket without
+/// the feature.
+pub(super) fn refuse_unsupported_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
+    // S3 refuses these operations as such where ACLs are disabled, whatever the ACL.
+    let is_acl_operation = matches!(operation, "PutBucketAcl" | "PutObjectAcl");
+    for (name, value) in headers {
+        let name = name.as_str();
+        if !name.starts_with("x-amz-") || is_acl_operation {
+            continue;
+        }
+        let other_value = ONLY_WITH.iter().any(|(known, values)| {
+            *known == name && !values.iter().any(|allowed| value.as_bytes() == allowed.as_bytes())
+        });
+        if other_value || UNSUPPORTED.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(Failure::new("NotImplemented").with("Header", name));
+        }
+        if name == "x-amz-bypass-governance-retention" {
+            let message = format!("{name} is only applicable to Object Lock enabled buckets.");
+            return Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", name));
+        }
+        if name == "x-amz-object-ownership" {
+            check_ownership(value.to_str().unwrap_or(""))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_ownership(value: &str) -> Result<()> {
+    const HEADER: &str = "x-amz-object-ownership";
+    match OWNERSHIPS.iter().position(|known| *known == value) {
+        Some(0) => Ok(()),
+        Some(_) => Err(Failure::new("NotImplemented").with("Header", HEADER)),
+        None => {
+            let message = format!("Invalid {HEADER} header: {value}");
+            Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", HEADER))
+        }
+    }
+}
+
+/// Operations whose XML body a client may protect with `Content-MD5` or a checksum. s3s parses such bodies without
+/// looking at either.
+const WITH_XML_BODY: &[&str] = &[
+    "CompleteMultipartUpload",
+    "CreateBucket",
+    "DeleteObjects",
+    "PutBucketTagging",
+    "PutBucketVersioning",
+    "PutObjectTagging",
+];
+
+/// Whether the request's body must be kept so that a handler can verify it. A body in signed chunks is not: what is
+/// seen of it are the chunks, and their signatures protect it already.
+pub(super) fn digests_its_xml(operation: &str, headers: &HeaderMap) -> bool {
+    WITH_XML_BODY.contains(&operation)
+        && (headers.contains_key("content-md5") || headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-")))
+        && !headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn code(result: Result<()>) -> Option<String> {
+        result.err().map(|failure| failure.code_and_message().0)
+    }
+
+    #[test]
+    fn an_unknown_sub_resource_never_becomes_the_base_operation() {
+        let refused = |operation, uri: &'static str| refuse_unknown_queries(operation, &Uri::from_static(uri)).is_err();
+        assert!(refused("DeleteBucket", "/b?typo"));
+        assert!(refused("CreateBucket", "/b?replication-metrics"));
+        assert!(refused("PutObject", "/b/k?versionId=1"));
+        assert!(refused("DeleteObject", "/b/k?foo=1"));
+        assert!(!refused("DeleteObject", "/b/k?versionId=1&x-id=DeleteObject"));
+        assert!(!refused("PutObject", "/b/k?X-Amz-Signature=0&x-reason=backup"));
+        assert!(!refused("ListObjects", "/b?anything"));
+    }
+
+    #[test]
+    fn headers_of_missing_features_are_refused_and_true_ones_are_not() {
+        let check = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
+            code(refuse_unsupported_headers("PutObject", &headers))
+        };
+        for (name, value) in [
+            ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+            ("x-amz-copy-source-server-side-encryption-customer-key", "x"),
+            ("x-amz-object-lock-mode", "GOVERNANCE"),
+            ("x-amz-bucket-object-lock-enabled", "true"),
+            ("x-amz-acl", "public-read"),
+            ("x-amz-grant-read", "id=1"),
+            ("x-amz-object-ownership", "ObjectWriter"),
+        ] {
+            assert_eq!(check(name, value).as_deref(), Some("NotImplemented"), "{name}: {value}");
+        }
+        assert_eq!(check("x-amz-object-ownership", "Random").as_deref(), Some("InvalidArgument"));
+        assert_eq!(check("x-amz-bypass-governance-retention", "true").as_deref(), Some("InvalidArgument"));
+        for (name, value) in [
+            ("x-amz-acl", "private"),
+            ("x-amz-acl", "bucket-owner-full-control"),
+            ("x-amz-bucket-object-lock-enabled", "false"),
+            ("x-amz-object-ownership", "BucketOwnerEnforced"),
+            ("x-amz-meta-server-side-encryption", "AES256"),
+        ] {
+            assert_eq!(check(name, value), None, "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Objects: writing, reading, deleting, attributes.
+
+use futures_util::StreamExt as _;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use s3s::S3Response;
+use s3s::dto::*;
+use storage::index::records::{ObjectRecord, PartRecord};
+
+use super::answer_body;
+use super::convert::{self, set_checksum, stated_attributes, stored_header};
+use super::error::{Failure, Result};
+use super::s3::{Call, malformed_xml};
+use crate::object::{self, DeleteObject, Found, Integrity, PutObject, ReadObject};
+use crate::rules::checksums::DeclaredValue;
+use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
+use crate::rules::{Code, Refusal, listing, metadata, multipart, tagging};
+
+/// The most keys of one `DeleteObjects`. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+const MAX_DELETIONS: usize = 1_000;
+
+/// A request's body for the object layer.
+pub(super) fn body(blob: Option<StreamingBlob>) -> object::Body {
+    match blob {
+        Some(blob) => Box::pin(blob),
+        None => Box::pin(futures_util::stream::empty().boxed()),
+    }
+}
+
+/// What the client said of a body: its MD5, its checksum, and where the trailer will be.
+pub(super) fn integrity(call: &Call<'_>) -> Result<Integrity> {
+    let declared = call.declared()?;
+    let in_trailer = declared.as_ref().filter(|declared| declared.value == DeclaredValue::InTrailer);
+    let trailer = in_trailer.map(|declared| {
+        let name = HeaderName::from_static(crate::rules::checksums::header(declared.algorithm));
+        let trailers = call.trailers();
+        // The handle must be taken before the body is read, and asked afterwards.
+        Box::new(move || {
+            let trailers = trailers?.take()?;
+            trailers.get(name)?.to_str().ok().map(str::to_owned)
+        }) as Box<dyn FnOnce() -> Option<String> + Send>
+    });
+    Ok(Integrity { content_md5: call.content_md5()?, declared, trailer })
+}
+
+pub(super) fn length(content_length: Option<i64>) -> Option<u64> {
+    content_length.and_then(|length| u64::try_from(length).ok())
+}
+
+/// The storage class and tags, which are headers of their own.
+pub(super) fn class_and_tags(
+    class: Option<&StorageClass>,
+    tags: Option<&str>,
+) -> Result<(Option<String>, Vec<(String, String)>)> {
+    let class = metadata::storage_class(class.map(StorageClass::as_str))?.map(str::to_owned);
+    let tags = tags.map(tagging::parse_header).transpose()?.unwrap_or_default();
+    Ok((class, tags))
+}
+
+/// The condition on what a write replaces.
+pub(super) fn write_condition(call: &Call<'_>) -> Result<WriteCondition> {
+    let (if_match, if_none_match) = (call.header(&header::IF_MATCH), call.header(&header::IF_NONE_MATCH));
+    Ok(WriteCondition::parse(if_match.as_deref(), if_none_match.as_deref())?)
+}
+
+pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3Response<PutObjectOutput>> {
+    let mut attributes = stated_attributes!(input);
+    (attributes.storage_class, attributes.tags) =
+        class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
+    let request = PutObject {
+        bucket: call.bucket()?.clone(),
+        key: input.key,
+        owner: call.owner()?,
+        attributes,
+        condition: write_condition(call)?,
+        integrity: integrity(call)?,
+        length: length(input.content_length),
+    };
+    let written = call.objects().put_object(request, body(input.body)).await?;
+    let mut output = PutObjectOutput { version_id: written.label.map(|label| label.to_string()), ..Default::default() };
+    if let Some(object) = written.version.object() {
+        output.e_tag = Some(convert::etag(object.etag));
+        if let Some(checksum) = &object.checksum {
+            output.checksum_type = Some(convert::checksum_type(checksum));
+            set_checksum!(output, checksum, object.etag.parts);
+        }
+    }
+    Ok(S3Response::new(output))
+}
+
+/// What GET and HEAD have in common in their requests.
+macro_rules! read_request {
+    ($call:expr, $input:expr) => {{
+        let call: &Call<'_> = $call;
+        let part_number = $input.part_number.map(|number| multipart::part_number(&number.to_string())).transpose()?;
+        let header = |name| call.header(name);
+        ReadObject {
+            bucket: call.bucket()?.clone(),
+            key: $input.key.clone(),
+            version: convert::version($input.version_id.as_deref())?,
+            conditions: ReadConditions::parse(
+                header(&header::IF_MATCH).as_deref(),
+                header(&header::IF_NONE_MATCH).as_deref(),
+                header(&header::IF_MODIFIED_SINCE).as_deref(),
+                header(&header::IF_UNMODIFIED_SINCE).as_deref(),
+            ),
+            range: header(&header::RANGE),
+            part_number,
+        }
+    }};
+}
+
+/// What GET and HEAD have in common in their answers.
+macro_rules! read_answer {
+    ($output:ident, $found:expr, $checksum_mode:expr) => {{
+        let found: &Found = $found;
+        let (object, served) = (&found.object, found.served);
+        let stored = |name| stored_header(&object.attributes, name);
+        let metadata = object.attributes.metadata.iter().cloned().collect();
+        let mut output = $output {
+            accept_ranges: Some("bytes".to_owned()),
+            cache_control: stored("cache-control"),
+            content_disposition: stored("content-disposition"),
+            content_encoding: stored("content-encoding"),
+            content_language: stored("content-language"),
+            content_length: Some(convert::number(served.length)),
+            content_range: content_range(found),
+            content_type: Some(stored("content-type").unwrap_or_else(|| convert::DEFAULT_CONTENT_TYPE.to_owned())),
+            e_tag: Some(convert::etag(object.etag)),
+            expires: stored("expires"),
+            last_modified: Some(convert::timestamp(found.version.modified)),
+            metadata: Some(metadata),
+            parts_count: found.parts_count.map(|count| convert::number(u64::from(count))),
+            storage_class: convert::storage_class_header(object),
+            tag_count: convert::tag_count(object),
+            version_id: found.label.map(|label| label.to_string()),
+            website_redirect_location: stored("x-amz-website-redirect-location"),
+            ..Default::default()
+        };
+        // A checksum is one of all the bytes, so it is shown with all of them only.
+        let asked = $checksum_mode.as_ref().is_some_and(|mode: &ChecksumMode| mode.as_str() == ChecksumMode::ENABLED);
+        if let Some(checksum) = object.checksum.as_ref().filter(|_| asked && served.length == object.size) {
+            output.checksum_type = Some(convert::checksum_type(checksum));
+            set_checksum!(output, checksum, object.etag.parts);
+        }
+        output
+    }};
+}
+
+fn content_range(found: &Found) -> Option<String> {
+    let served = found.served;
+    let last = (served.start + served.length).checked_sub(1).filter(|_| served.partial && served.length > 0)?;
+    Some(format!("bytes {}-{last}/{}", served.start, found.object.size))
+}
+
+pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Response<GetObjectOutput>> {
+    let (found, content) = call.objects().get_object(read_request!(call, input)).await?;
+    let mut output = read_answer!(GetObjectOutput, &found, input.checksum_mode);
+    output.body = Some(answer_body::streaming(content, found.served.length));
+    Ok(with_status_of(&found, output))
+}
+
+pub(super) async fn head(call: &Call<'_>, input: HeadObjectInput) -> Result<S3Response<HeadObjectOutput>> {
+    let found = call.objects().head_object(read_request!(call, input)).await?;
+    let output = read_answer!(HeadObjectOutput, &found, input.checksum_mode);
+    let mut response = with_status_of(&found, output);
+    // Of GET, s3s applies these itself.
+    let expires = input.response_expires.as_ref().and_then(convert::http_date_of);
+    let overrides = [
+        (header::CACHE_CONTROL, input.response_cache_control),
+        (header::CONTENT_DISPOSITION, input.response_content_disposition),
+        (header::CONTENT_ENCODING, input.response_content_encoding),
+        (header::CONTENT_LANGUAGE, input.response_content_language),
+        (header::CONTENT_TYPE, input.response_content_type),
+        (header::EXPIRES, expires),
+    ];
+    response.headers = overrides
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, convert::header_value(&value?)?)))
+        .collect::<HeaderMap>();
+    Ok(response)
+}
+
+/// A range or a part is a 206, of HEAD too, where s3s would answer 200.
+fn with_status_of<T>(found: &Found, output: T) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    if found.served.partial {
+        response.extensions.insert(StatusCode::PARTIAL_CONTENT);
+    }
+    response
+}
+
+pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<S3Response<DeleteObjectOutput>> {
+    let condition = DeleteCondition::parse(
+        call.header(&header::IF_MATCH).as_deref(),
+        call.header_named("x-amz-if-match-last-modified-time").as_deref(),
+        call.header_named("x-amz-if-match-size").as_deref(),
+    )?;
+    let request = DeleteObject {
+        bucket: call.bucket()?.clone(),
+        key: input.key,
+        owner: call.owner()?,
+        version: convert::version(input.version_id.as_deref())?,
+        condition,
+    };
+    let deleted = call.objects().delete_object(request).await?;
+    Ok(S3Response::new(DeleteObjectOutput {
+        delete_marker: Some(true).filter(|_| deleted.delete_marker),
+        version_id: deleted.label.map(|label| label.to_string()),
+        ..Default::default()
+    }))
+}
+
+pub(super) async fn delete_many(
+    call: &Call<'_>,
+    input: DeleteObjectsInput,
+) -> Result<S3Response<DeleteObjectsOutput>> {
+    call.verify_xml_body()?;
+    let named = input.delete.objects;
+    // The answer names each key, and XML must be able to.
+    let writable = |identifier: &ObjectIdentifier| identifier.key.chars().all(convert::is_xml_character);
+    if named.is_empty() || named.len() > MAX_DELETIONS || !named.iter().all(writable) {
+        return Err(malformed_xml());
+    }
+    let quiet = input.delete.quiet == Some(true);
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    let (mut asked, mut requests) = (Vec::new(), Vec::new());
+    for identifier in named {
+        match deletion(call, &identifier) {
+            Ok(request) => {
+                asked.push((identifier.key, identifier.version_id));
+                requests.push(request);
+            }
+            Err(failure) => errors.push(entry_of_error(identifier.key, identifier.version_id, failure)),
+        }
+    }
+    let outcomes = call.objects().delete_objects(requests).await;
+    for ((key, version_id), outcome) in asked.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(_) if quiet => {}
+            Ok(outcome) => deleted.push(entry_of_deletion(key, version_id, outcome)),
+            Err(error) => errors.push(entry_of_error(key, version_id, error.into())),
+        }
+    }
+    Ok(S3Response::new(DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        ..Default::default()
+    }))
+}
+
+fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier) -> Result<DeleteObject> {
+    let bucket = call.bucket()?;
+    call.require("DeleteObject", &identifier.key)?;
+    crate::rules::object_key::check(&identifier.key)?;
+    let version = convert::version(identifier.version_id.as_deref()).map_err(|_| {
+        // In a list, an id that cannot be one is a version that is not there.
+        let version = identifier.version_id.as_deref().unwrap_or_default();
+        Failure::from(Refusal::no_such_version(&identifier.key, version))
+    })?;
+    let modified = identifier.last_modified_time.as_ref().map(|_| "");
+    let size = identifier.size.as_ref().map(|_| "");
+    let condition = DeleteCondition::parse(identifier.e_tag.as_ref().map(ETag::value), modified, size)?;
+    Ok(DeleteObject { bucket: bucket.clone(), key: identifier.key.clone(), owner: call.owner()?, version, condition })
+}
+
+fn entry_of_deletion(key: String, version_id: Option<String>, outcome: object::Deleted) -> DeletedObject {
+    let label = outcome.label.map(|label| label.to_string());
+    DeletedObject {
+        delete_marker: Some(true).filter(|_| outcome.delete_marker),
+        delete_marker_version_id: label.filter(|_| outcome.delete_marker),
+        key: Some(key),
+        version_id,
+    }
+}
+
+fn entry_of_error(key: String, version_id: Option<String>, failure: Failure) -> Error {
+    let (code, message) = failure.code_and_message();
+    Error { code: Some(code), key: Some(key), message: Some(message), version_id }
+}
+
+/// The attributes that a request can ask for.
+#[derive(Default)]
+struct Asked {
+    etag: bool,
+    checksum: bool,
+    parts: bool,
+    class: bool,
+    size: bool,
+}
+
+impl Asked {
+    /// s3s has one element for each header line, and a line may have several names.
+    fn parse(lines: &[ObjectAttributes]) -> Result<Self> {
+        let mut asked = Self::default();
+        let names = lines.iter().flat_map(|line| line.as_str().split(',')).map(str::trim);
+        for name in names.filter(|name| !name.is_empty()) {
+            match name {
+                ObjectAttributes::ETAG => asked.etag = true,
+                ObjectAttributes::CHECKSUM => asked.checksum = true,
+                ObjectAttributes::OBJECT_PARTS => asked.parts = true,
+                ObjectAttributes::STORAGE_CLASS => asked.class = true,
+                ObjectAttributes::OBJECT_SIZE => asked.size = true,
+                _ => return Err(Refusal::new(Code::InvalidArgument, "Invalid attribute name specified.").into()),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+pub(super) async fn attributes(
+    call: &Call<'_>,
+    input: GetObjectAttributesInput,
+) -> Result<S3Response<GetObjectAttributesOutput>> {
+    let asked = Asked::parse(&input.object_attributes)?;
+    let request = ReadObject {
+        bucket: call.bucket()?.clone(),
+        key: input.key,
+        version: convert::version(input.version_id.as_deref())?,
+        conditions: ReadConditions::default(),
+        range: None,
+        part_number: None,
+    };
+    let found = call.objects().head_object(request).await?;
+    let object = &found.object;
+    let mut output = GetObjectAttributesOutput {
+        last_modified: Some(convert::timestamp(found.version.modified)),
+        version_id: found.label.map(|label| label.to_string()),
+        e_tag: asked.etag.then(|| convert::etag(object.etag)),
+        storage_class: asked.class.then(|| StorageClass::from(convert::storage_class_name(object))),
+        object_size: asked.size.then(|| convert::number(object.size)),
+        ..Default::default()
+    };
+    if asked.checksum {
+        output.checksum = checksum_of(object);
+    }
+    if asked.parts && object.etag.parts.is_some() {
+        output.object_parts = Some(parts_of(call, &found, input.max_parts, input.part_number_marker).await?);
+    }
+    Ok(S3Response::new(output))
+}
+
+fn checksum_of(object: &ObjectRecord) -> Option<Checksum> {
+    let stored = object.checksum.as_ref()?;
+    let mut checksum = Checksum { checksum_type: Some(convert::checksum_type(stored)), ..Default::default() };
+    // Here S3 shows a composite checksum without the number of its parts.
+    set_checksum!(checksum, stored, None);
+    Some(checksum)
+}
+
+async fn parts_of(
+    call: &Call<'_>,
+    found: &Found,
+    max_parts: Option<i32>,
+    marker: Option<i32>,
+) -> Result<GetObjectAttributesParts> {
+    let limit = listing::page_size("max-parts", max_parts.map(i64::from))?;
+    let after = super::multipart::part_marker(marker)?;
+    let page = call.objects().object_parts(found, after, limit).await?;
+    let last = page.parts.last().map_or(0, |part| part.number);
+    // Parts are shown one by one only if each has a checksum that the client can check.
+    let composite = found.object.checksum.as_ref().is_some_and(|checksum| {
+        checksum.kind == storage::index::records::ChecksumType::Composite
+    });
+    let parts = composite.then(|| page.parts.iter().map(listed_part).collect());
+    Ok(GetObjectAttributesParts {
+        is_truncated: Some(page.truncated),
+        max_parts: Some(convert::number(limit as u64)),
+        next_part_number_marker: Some(i32::from(last)),
+        part_number_marker: Some(i32::from(after)),
+        parts,
+        total_parts_count: Some(convert::number(u64::from(page.total))),
+    })
+}
+
+fn listed_part(part: &PartRecord) -> ObjectPart {
+    let mut listed = ObjectPart {
+        part_number: Some(i32::from(part.number)),
+        size: Some(convert::number(part.size)),
+        ..Default::default()
+    };
+    if let Some(checksum) = &part.checksum {
+        set_checksum!(listed, checksum, None);
+    }
+    listed
+}

@@ -1,0 +1,155 @@
+//! The table of S3's operations, and what this server does with each. The README prints it, metrics take their labels
+//! from it, and the authorisation refuses what has no handler.
+
+/// What the server does with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does what S3 does.
+    Acts,
+    /// It answers truthfully about a feature that is never on here: "there is none".
+    Answers,
+    /// It is refused with `NotImplemented`, once the caller is known and may ask.
+    NotImplemented,
+}
+
+use Support::{Acts, Answers, NotImplemented};
+
+/// Every operation that the protocol knows, in S3's spelling and in order.
+pub const OPERATIONS: &[(&str, Support)] = &[
+    ("AbortMultipartUpload", Acts),
+    ("CompleteMultipartUpload", Acts),
+    ("CopyObject", Acts),
+    ("CreateBucket", Acts),
+    ("CreateBucketMetadataConfiguration", NotImplemented),
+    ("CreateBucketMetadataTableConfiguration", NotImplemented),
+    ("CreateMultipartUpload", Acts),
+    ("CreateSession", NotImplemented),
+    ("DeleteBucket", Acts),
+    ("DeleteBucketAnalyticsConfiguration", NotImplemented),
+    ("DeleteBucketCors", NotImplemented),
+    ("DeleteBucketEncryption", NotImplemented),
+    ("DeleteBucketIntelligentTieringConfiguration", NotImplemented),
+    ("DeleteBucketInventoryConfiguration", NotImplemented),
+    ("DeleteBucketLifecycle", NotImplemented),
+    ("DeleteBucketMetadataConfiguration", NotImplemented),
+    ("DeleteBucketMetadataTableConfiguration", NotImplemented),
+    ("DeleteBucketMetricsConfiguration", NotImplemented),
+    ("DeleteBucketOwnershipControls", NotImplemented),
+    ("DeleteBucketPolicy", NotImplemented),
+    ("DeleteBucketReplication", NotImplemented),
+    ("DeleteBucketTagging", Acts),
+    ("DeleteBucketWebsite", NotImplemented),
+    ("DeleteObject", Acts),
+    ("DeleteObjectAnnotation", NotImplemented),
+    ("DeleteObjectTagging", Acts),
+    ("DeleteObjects", Acts),
+    ("DeletePublicAccessBlock", NotImplemented),
+    ("GetBucketAbac", NotImplemented),
+    ("GetBucketAccelerateConfiguration", Answers),
+    ("GetBucketAcl", Answers),
+    ("GetBucketAnalyticsConfiguration", NotImplemented),
+    ("GetBucketCors", Answers),
+    ("GetBucketEncryption", Answers),
+    ("GetBucketIntelligentTieringConfiguration", NotImplemented),
+    ("GetBucketInventoryConfiguration", NotImplemented),
+    ("GetBucketLifecycleConfiguration", Answers),
+    ("GetBucketLocation", Acts),
+    ("GetBucketLogging", Answers),
+    ("GetBucketMetadataConfiguration", NotImplemented),
+    ("GetBucketMetadataTableConfiguration", NotImplemented),
+    ("GetBucketMetricsConfiguration", NotImplemented),
+    ("GetBucketNotificationConfiguration", Answers),
+    ("GetBucketOwnershipControls", Answers),
+    ("GetBucketPolicy", Answers),
+    ("GetBucketPolicyStatus", Answers),
+    ("GetBucketReplication", Answers),
+    ("GetBucketRequestPayment", Answers),
+    ("GetBucketTagging", Acts),
+    ("GetBucketVersioning", Acts),
+    ("GetBucketWebsite", Answers),
+    ("GetObject", Acts),
+    ("GetObjectAcl", Answers),
+    ("GetObjectAnnotation", NotImplemented),
+    ("GetObjectAttributes", Acts),
+    ("GetObjectLegalHold", Answers),
+    ("GetObjectLockConfiguration", Answers),
+    ("GetObjectRetention", Answers),
+    ("GetObjectTagging", Acts),
+    ("GetObjectTorrent", NotImplemented),
+    ("GetPublicAccessBlock", Answers),
+    ("HeadBucket", Acts),
+    ("HeadObject", Acts),
+    ("ListBucketAnalyticsConfigurations", Answers),
+    ("ListBucketIntelligentTieringConfigurations", Answers),
+    ("ListBucketInventoryConfigurations", Answers),
+    ("ListBucketMetricsConfigurations", Answers),
+    ("ListBuckets", Acts),
+    ("ListDirectoryBuckets", NotImplemented),
+    ("ListMultipartUploads", Acts),
+    ("ListObjectAnnotations", NotImplemented),
+    ("ListObjectVersions", Acts),
+    ("ListObjects", Acts),
+    ("ListObjectsV2", Acts),
+    ("ListParts", Acts),
+    ("ListenBucketNotification", NotImplemented),
+    ("PostObject", NotImplemented),
+    ("PutBucketAbac", NotImplemented),
+    ("PutBucketAccelerateConfiguration", NotImplemented),
+    ("PutBucketAcl", Answers),
+    ("PutBucketAnalyticsConfiguration", NotImplemented),
+    ("PutBucketCors", NotImplemented),
+    ("PutBucketEncryption", NotImplemented),
+    ("PutBucketIntelligentTieringConfiguration", NotImplemented),
+    ("PutBucketInventoryConfiguration", NotImplemented),
+    ("PutBucketLifecycleConfiguration", NotImplemented),
+    ("PutBucketLogging", NotImplemented),
+    ("PutBucketMetricsConfiguration", NotImplemented),
+    ("PutBucketNotificationConfiguration", NotImplemented),
+    ("PutBucketOwnershipControls", NotImplemented),
+    ("PutBucketPolicy", NotImplemented),
+    ("PutBucketReplication", NotImplemented),
+    ("PutBucketRequestPayment", NotImplemented),
+    ("PutBucketTagging", Acts),
+    ("PutBucketVersioning", Acts),
+    ("PutBucketWebsite", NotImplemented),
+    ("PutObject", Acts),
+    ("PutObjectAcl", Answers),
+    ("PutObjectAnnotation", NotImplemented),
+    ("PutObjectLegalHold", NotImplemented),
+    ("PutObjectLockConfiguration", NotImplemented),
+    ("PutObjectRetention", NotImplemented),
+    ("PutObjectTagging", Acts),
+    ("PutPublicAccessBlock", NotImplemented),
+    ("RenameObject", NotImplemented),
+    ("RestoreObject", NotImplemented),
+    ("SelectObjectContent", NotImplemented),
+    ("UpdateBucketMetadataAnnotationTableConfiguration", NotImplemented),
+    ("UpdateBucketMetadataInventoryTableConfiguration", NotImplemented),
+    ("UpdateBucketMetadataJournalTableConfiguration", NotImplemented),
+    ("UpdateObjectEncryption", NotImplemented),
+    ("UploadPart", Acts),
+    ("UploadPartCopy", Acts),
+    ("WriteGetObjectResponse", NotImplemented),
+];
+
+/// The table's row for `operation`. One that the table does not have is not implemented, and has no name of its own:
+/// what is done with the name (metrics) needs a closed set.
+#[must_use]
+pub fn operation(operation: &str) -> (&'static str, Support) {
+    let row = OPERATIONS.binary_search_by_key(&operation, |(name, _)| name).ok().and_then(|index| OPERATIONS.get(index));
+    row.copied().unwrap_or(("Unknown", NotImplemented))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_and_names_nothing_twice() {
+        assert!(OPERATIONS.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert_eq!(operation("PutObject"), ("PutObject", Acts));
+        assert_eq!(operation("GetBucketPolicy").1, Answers);
+        assert_eq!(operation("PutBucketPolicy").1, NotImplemented);
+        assert_eq!(operation("InventedOperation"), ("Unknown", NotImplemented));
+    }
+}

@@ -1,0 +1,163 @@
+//! The request's body on its way to s3s: counted, kept where a digest of it must be checked, and handed back when the
+//! answer is made before it was read.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use s3s::{Body, StdError};
+
+/// How much of a refused upload is read so that its connection stays usable: a client that is still sending would
+/// otherwise see a reset instead of the answer.
+const DRAIN_BYTES: u64 = 256 * 1024;
+/// How long that may take.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// What is known of a request's body while, and after, it is read.
+#[derive(Debug, Default)]
+pub(super) struct BodyWatch {
+    received: AtomicU64,
+    polled: AtomicBool,
+    keep: AtomicBool,
+    kept: Mutex<Vec<Bytes>>,
+    unread: Mutex<Option<Body>>,
+}
+
+impl BodyWatch {
+    /// Bytes that came so far, as they were sent: chunk signatures and trailers included.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the body to be kept from now on. Only for bodies that s3s holds in memory anyway: it limits those,
+    /// and what is kept are further references to the same bytes.
+    pub(super) fn keep(&self) {
+        self.keep.store(true, Ordering::Relaxed);
+    }
+
+    /// What was kept, in order.
+    pub(super) fn take_kept(&self) -> Vec<Bytes> {
+        std::mem::take(&mut *lock(&self.kept))
+    }
+
+    /// Reads what a refused request is still sending, within the limits. Does nothing for a client that waits for
+    /// `100 Continue`: it has not begun to send, and must not be invited to.
+    pub(super) async fn drain(&self, expects_continue: bool) {
+        if expects_continue && !self.polled.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(mut body) = lock(&self.unread).take() else { return };
+        let read = async {
+            let mut rest = DRAIN_BYTES;
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.received.fetch_add(length, Ordering::Relaxed);
+                match rest.checked_sub(length) {
+                    Some(left) => rest = left,
+                    None => break,
+                }
+            }
+        };
+        // Whether it ends or not, the answer is due now.
+        let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's body under watch.
+pub(super) struct WatchedBody {
+    body: Body,
+    watch: Arc<BodyWatch>,
+    ended: bool,
+}
+
+impl WatchedBody {
+    pub(super) fn new(body: Body, watch: Arc<BodyWatch>) -> Self {
+        Self { body, watch, ended: false }
+    }
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        self.watch.polled.store(true, Ordering::Relaxed);
+        let poll = Pin::new(&mut self.body).poll_frame(context);
+        match &poll {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    self.watch.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+                    if self.watch.keep.load(Ordering::Relaxed) {
+                        lock(&self.watch.kept).push(data.clone());
+                    }
+                }
+            }
+            Poll::Ready(None | Some(Err(_))) => self.ended = true,
+            Poll::Pending => {}
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        HttpBody::size_hint(&self.body)
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            *lock(&self.watch.unread) = Some(std::mem::take(&mut self.body));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(bytes: &'static [u8]) -> (Body, Arc<BodyWatch>) {
+        let watch = Arc::<BodyWatch>::default();
+        let body = Body::from(Bytes::from_static(bytes));
+        (Body::http_body(WatchedBody::new(body, Arc::clone(&watch))), watch)
+    }
+
+    #[tokio::test]
+    async fn what_is_read_is_counted_and_kept_on_demand() {
+        let (mut body, watch) = watched(b"hello");
+        watch.keep();
+        assert_eq!(body.store_all_limited(100).await.expect("read"), "hello");
+        assert_eq!((watch.received(), watch.take_kept().concat()), (5, b"hello".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn an_unread_body_comes_back_and_is_drained() {
+        let (body, watch) = watched(b"hello");
+        drop(body);
+        watch.drain(false).await;
+        assert_eq!(watch.received(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_waits_for_continue_is_not_invited_to_send() {
+        let (body, watch) = watched(b"hello");
+        drop(body);
+        watch.drain(true).await;
+        assert_eq!(watch.received(), 0);
+    }
+}

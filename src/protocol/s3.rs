@@ -1,0 +1,225 @@
+//! The operations that s3s dispatches to: one line each.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+use md5::{Digest, Md5};
+use s3s::dto;
+use s3s::{S3, S3Request, S3Response, S3Result};
+use storage::index::records::BucketRecord;
+
+use super::context::RequestContext;
+use super::error::{Failure, Result};
+use super::authz::{self, Resource};
+use super::{absent, acl, buckets, copies, listing, multipart, objects, tagging};
+use crate::accounts::{Account, Accounts};
+use crate::object::Objects;
+use crate::rules::checksums::{self, ChecksumHasher, Declared, DeclaredValue};
+use crate::rules::{Code, Refusal};
+
+/// What the handlers work with.
+pub(super) struct Gateway {
+    pub objects: Objects,
+    pub accounts: Arc<Accounts>,
+}
+
+/// One call of a handler: the gateway, and what the request's context and head say.
+pub(super) struct Call<'a> {
+    gateway: &'a Gateway,
+    context: Arc<RequestContext>,
+    headers: HeaderMap,
+    trailers: Option<s3s::TrailingHeaders>,
+}
+
+impl Call<'_> {
+    pub(super) fn objects(&self) -> &Objects {
+        &self.gateway.objects
+    }
+
+    pub(super) fn accounts(&self) -> &Accounts {
+        &self.gateway.accounts
+    }
+
+    /// Who calls.
+    pub(super) fn caller(&self) -> Result<&Account> {
+        self.context.caller().map(Arc::as_ref).ok_or_else(|| Failure::new("AccessDenied"))
+    }
+
+    /// The caller's canonical id: the owner of what the call makes.
+    pub(super) fn owner(&self) -> Result<String> {
+        self.caller().map(|caller| caller.canonical_id.clone())
+    }
+
+    /// The bucket that the authorisation found.
+    pub(super) fn bucket(&self) -> Result<&BucketRecord> {
+        self.context.bucket().ok_or_else(|| Failure::new("InternalError"))
+    }
+
+    /// The bucket of a copy's source, that the authorisation found.
+    pub(super) fn source_bucket(&self) -> Result<&BucketRecord> {
+        self.context.source().ok_or_else(|| Failure::new("InternalError"))
+    }
+
+    /// Whether the caller may do `operation` to a key that the request names in its body.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) fn require(&self, operation: &str, key: &str) -> Result<()> {
+        authz::require(self.caller()?, operation, Resource::Object(self.bucket()?, key))
+    }
+
+    /// A header as it was sent, even if s3s was not to see it.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<String> {
+        self.context.header(&self.headers, name)
+    }
+
+    /// As [`Self::header`], by a name in lower case.
+    pub(super) fn header_named(&self, name: &'static str) -> Option<String> {
+        self.header(&HeaderName::from_static(name))
+    }
+
+    /// The body's trailers; they come when the body has been read.
+    pub(super) fn trailers(&self) -> Option<s3s::TrailingHeaders> {
+        self.trailers.clone()
+    }
+
+    /// What the client declared of the body's checksum.
+    ///
+    /// # Errors
+    /// `InvalidRequest`.
+    pub(super) fn declared(&self) -> Result<Option<Declared>> {
+        let algorithm = self.header_named("x-amz-sdk-checksum-algorithm");
+        let trailer = self.header_named("x-amz-trailer");
+        let pairs = self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        Ok(Declared::parse(algorithm.as_deref(), pairs, trailer.as_deref())?)
+    }
+
+    /// What the client said of the body's MD5.
+    ///
+    /// # Errors
+    /// `InvalidDigest`.
+    pub(super) fn content_md5(&self) -> Result<Option<[u8; 16]>> {
+        let header = self.header_named("content-md5");
+        Ok(header.as_deref().map(checksums::parse_content_md5).transpose()?)
+    }
+
+    /// Verifies `Content-MD5` of an XML body, which s3s has parsed without looking at it.
+    ///
+    /// # Errors
+    /// `InvalidDigest`, `BadDigest`.
+    pub(super) fn verify_xml_md5(&self) -> Result<Vec<Bytes>> {
+        let body = self.context.body.take_kept();
+        if let Some(expected) = self.content_md5()?.filter(|_| !self.in_chunks()) {
+            let mut md5 = Md5::new();
+            body.iter().for_each(|piece| md5.update(piece));
+            checksums::verify_content_md5(expected, md5.finalize().into())?;
+        }
+        Ok(body)
+    }
+
+    /// Verifies `Content-MD5` and the checksum of an XML body.
+    ///
+    /// # Errors
+    /// `InvalidDigest`, `BadDigest`, `InvalidRequest`.
+    pub(super) fn verify_xml_body(&self) -> Result<()> {
+        let body = self.verify_xml_md5()?;
+        if self.in_chunks() {
+            return Ok(());
+        }
+        if let Some(declared) = self.declared()?.filter(|declared| declared.value != DeclaredValue::InTrailer) {
+            let mut hasher = ChecksumHasher::new(declared.algorithm);
+            body.iter().for_each(|piece| hasher.update(piece));
+            declared.verify(&hasher.finish(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the body came in chunks, whose bytes are not those that the client digested.
+    fn in_chunks(&self) -> bool {
+        self.headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
+    }
+}
+
+/// `MalformedXML`.
+pub(super) fn malformed_xml() -> Failure {
+    Refusal::from(Code::MalformedXML).into()
+}
+
+macro_rules! operations {
+    ($($method:ident($input:ident) -> $output:ident = $handler:path;)*) => {
+        #[async_trait::async_trait]
+        impl S3 for Gateway {
+            $(async fn $method(&self, request: S3Request<dto::$input>) -> S3Result<S3Response<dto::$output>> {
+                let context = RequestContext::of(&request.extensions)?;
+                let S3Request { input, headers, trailing_headers, .. } = request;
+                let call = Call { gateway: self, context, headers, trailers: trailing_headers };
+                $handler(&call, input).await.map_err(|failure| failure.into_s3(&call.context))
+            })*
+        }
+    };
+}
+
+operations! {
+    // The account's buckets, and a bucket as such.
+    create_bucket(CreateBucketInput) -> CreateBucketOutput = buckets::create;
+    head_bucket(HeadBucketInput) -> HeadBucketOutput = buckets::head;
+    list_buckets(ListBucketsInput) -> ListBucketsOutput = buckets::list;
+    delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = buckets::delete;
+    get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = buckets::location;
+    get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = buckets::versioning;
+    put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = buckets::set_versioning;
+    // Tags.
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = tagging::bucket;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = tagging::set_bucket;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = tagging::delete_bucket;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = tagging::object;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = tagging::set_object;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = tagging::delete_object;
+    // Objects.
+    put_object(PutObjectInput) -> PutObjectOutput = objects::put;
+    get_object(GetObjectInput) -> GetObjectOutput = objects::get;
+    head_object(HeadObjectInput) -> HeadObjectOutput = objects::head;
+    delete_object(DeleteObjectInput) -> DeleteObjectOutput = objects::delete;
+    delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_many;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = objects::attributes;
+    copy_object(CopyObjectInput) -> CopyObjectOutput = copies::copy;
+    // Uploads in parts.
+    create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = multipart::create;
+    upload_part(UploadPartInput) -> UploadPartOutput = multipart::upload_part;
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = copies::copy_part;
+    complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = multipart::complete;
+    abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = multipart::abort;
+    list_parts(ListPartsInput) -> ListPartsOutput = multipart::list_parts;
+    // Listings.
+    list_objects(ListObjectsInput) -> ListObjectsOutput = listing::objects;
+    list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listing::objects_v2;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listing::versions;
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = listing::uploads;
+    // Access control lists, which are disabled.
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = acl::bucket;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = acl::set_bucket;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl::object;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = acl::set_object;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = acl::ownership;
+    // Features that no bucket has.
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = absent::policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = absent::policy_status;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = absent::cors;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = absent::website;
+    get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = absent::public_access_block;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = absent::object_lock;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = absent::legal_hold;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = absent::logging;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = absent::notification;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = absent::acceleration;
+    list_bucket_analytics_configurations(ListBucketAnalyticsConfigurationsInput) -> ListBucketAnalyticsConfigurationsOutput = absent::analytics;
+    list_bucket_intelligent_tiering_configurations(ListBucketIntelligentTieringConfigurationsInput) -> ListBucketIntelligentTieringConfigurationsOutput = absent::intelligent_tiering;
+    list_bucket_inventory_configurations(ListBucketInventoryConfigurationsInput) -> ListBucketInventoryConfigurationsOutput = absent::inventory;
+    list_bucket_metrics_configurations(ListBucketMetricsConfigurationsInput) -> ListBucketMetricsConfigurationsOutput = absent::metrics;
+}

@@ -1,0 +1,85 @@
+//! Tags of buckets and objects.
+
+use http::StatusCode;
+use s3s::S3Response;
+use s3s::dto::*;
+
+use super::convert;
+use super::error::{Failure, Result};
+use super::s3::Call;
+use crate::object::{Addressed, Error};
+
+pub(super) async fn bucket(call: &Call<'_>, _: GetBucketTaggingInput) -> Result<S3Response<GetBucketTaggingOutput>> {
+    let tags = call.objects().bucket_tags(&call.bucket()?.name).await?;
+    Ok(S3Response::new(GetBucketTaggingOutput { tag_set: convert::tag_set(tags) }))
+}
+
+/// S3 answers 204, where s3s would answer 200.
+fn no_content<T>(output: T) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(StatusCode::NO_CONTENT);
+    response
+}
+
+pub(super) async fn set_bucket(
+    call: &Call<'_>,
+    input: PutBucketTaggingInput,
+) -> Result<S3Response<PutBucketTaggingOutput>> {
+    call.verify_xml_body()?;
+    let tags = convert::tags(input.tagging.tag_set)?;
+    let name = &call.bucket()?.name;
+    if tags.is_empty() {
+        call.objects().delete_bucket_tags(name).await?;
+    } else {
+        call.objects().set_bucket_tags(name, tags).await?;
+    }
+    Ok(no_content(PutBucketTaggingOutput::default()))
+}
+
+pub(super) async fn delete_bucket(
+    call: &Call<'_>,
+    _: DeleteBucketTaggingInput,
+) -> Result<S3Response<DeleteBucketTaggingOutput>> {
+    call.objects().delete_bucket_tags(&call.bucket()?.name).await?;
+    Ok(S3Response::new(DeleteBucketTaggingOutput::default()))
+}
+
+/// To tagging, a delete marker is refused in the same way however it was come upon.
+fn refused(error: Error) -> Failure {
+    match error {
+        Error::DeleteMarker { version, modified, .. } => {
+            Error::DeleteMarker { version, modified, addressed: Addressed::Version }.into()
+        }
+        other => other.into(),
+    }
+}
+
+pub(super) async fn object(
+    call: &Call<'_>,
+    input: GetObjectTaggingInput,
+) -> Result<S3Response<GetObjectTaggingOutput>> {
+    let version = convert::version(input.version_id.as_deref())?;
+    let (tags, label) = call.objects().object_tags(call.bucket()?, &input.key, version).await.map_err(refused)?;
+    let version_id = label.map(|label| label.to_string());
+    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: convert::tag_set(tags), version_id }))
+}
+
+pub(super) async fn set_object(
+    call: &Call<'_>,
+    input: PutObjectTaggingInput,
+) -> Result<S3Response<PutObjectTaggingOutput>> {
+    call.verify_xml_body()?;
+    let version = convert::version(input.version_id.as_deref())?;
+    let tags = convert::tags(input.tagging.tag_set)?;
+    let label = call.objects().set_object_tags(call.bucket()?, &input.key, version, tags).await.map_err(refused)?;
+    Ok(S3Response::new(PutObjectTaggingOutput { version_id: label.map(|label| label.to_string()) }))
+}
+
+pub(super) async fn delete_object(
+    call: &Call<'_>,
+    input: DeleteObjectTaggingInput,
+) -> Result<S3Response<DeleteObjectTaggingOutput>> {
+    let version = convert::version(input.version_id.as_deref())?;
+    let label = call.objects().set_object_tags(call.bucket()?, &input.key, version, Vec::new()).await.map_err(refused)?;
+    Ok(S3Response::new(DeleteObjectTaggingOutput { version_id: label.map(|label| label.to_string()) }))
+}

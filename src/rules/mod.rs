@@ -1,0 +1,41 @@
+//! S3's decisions, as pure functions.
+//!
+//! Is this name a bucket's? Does this condition hold? Which bytes does this range name? Which keys come next? Each
+//! question has one file here, and each answer is a function of plain values: no IO, no async, no clock, no
+//! randomness, no configuration. Time is an argument. So every rule can be tested with a table or a property, and read
+//! without knowing anything of HTTP, XML or storage.
+//!
+//! | file | answers |
+//! |---|---|
+//! | [`bucket_name`] | may a bucket be called so, may it be created in that region |
+//! | [`object_key`] | may an object be called so |
+//! | [`metadata`] | user metadata, storage classes |
+//! | [`tagging`] | tags of objects and buckets |
+//! | [`range`] | which bytes a `Range` or `x-amz-copy-source-range` names |
+//! | [`conditions`] | `If-Match` and its family, on reads, writes, copies and deletions |
+//! | [`checksums`] | which checksum to compute, whether it agrees, how parts' checksums combine |
+//! | [`etag`] | entity tags: of parts, of objects in parts, compared with a client's |
+//! | [`http_date`] | when an HTTP date is |
+//! | [`multipart`] | part numbers, part lists, sizes |
+//! | [`listing`] | which keys and common prefixes make up a page |
+//! | [`versioning`] | what a write or deletion does to a key's versions |
+//! | [`refusal`] | how a rule says no |
+//!
+//! Where Amazon's answers are documented or were recorded, they decide: codes, messages and the further fields of an
+//! error are theirs. What the status of a code is, and how an error is written, is the protocol's business.
+
+pub mod bucket_name;
+pub mod checksums;
+pub mod conditions;
+pub mod etag;
+pub mod http_date;
+pub mod listing;
+pub mod metadata;
+pub mod multipart;
+pub mod object_key;
+pub mod range;
+pub mod refusal;
+pub mod tagging;
+pub mod versioning;
+
+pub use refusal::{Code, Refusal};

@@ -1,0 +1,33 @@
+//! Who is at the other end of a connection.
+
+use std::net::SocketAddr;
+
+/// The other end of a connection; the S3 listener puts it into the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Address and port; an IPv4 client of an IPv6 socket appears as IPv4.
+    pub address: SocketAddr,
+    /// What the bytes travelled in.
+    pub transport: Transport,
+}
+
+/// What a connection's bytes travel in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Plain,
+    Tls,
+}
+
+impl Peer {
+    /// The peer of an accepted socket.
+    #[must_use]
+    pub fn new(address: SocketAddr, transport: Transport) -> Self {
+        Self { address: SocketAddr::new(address.ip().to_canonical(), address.port()), transport }
+    }
+
+    /// Whether the connection is encrypted; customer-provided keys (SSE-C) are accepted on such connections only.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.transport == Transport::Tls
+    }
+}

@@ -1,0 +1,3 @@
+//! Background work: when it runs and at what pace. What is done is decided below.
+
+pub mod garbage;
