@@ -1,0 +1,45 @@
+"""One server for all replays, and the summary at the end of the run."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from server_process import ServerProcess
+
+OUTCOMES = {}
+
+
+@pytest.fixture(scope="session")
+def recorded_server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded")
+    with ServerProcess(folder / "data", folder / "cairn.log") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def outcomes():
+    """Recorded test name to the number of steps compared and differences found."""
+    return OUTCOMES
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not OUTCOMES:
+        return
+    from recorded import left_out, replay
+
+    names = replay.load()
+    agreed = sum(1 for _, differences in OUTCOMES.values() if not differences)
+    steps = sum(compared for compared, _ in OUTCOMES.values())
+    skipped = {}
+    for _, name in names:
+        if left_out.reason(name) and not any(name == done for _, done in OUTCOMES):
+            skipped.setdefault(left_out.reason(name), []).append(name)
+    terminalreporter.section("answers of AWS, recorded")
+    terminalreporter.line(f"compared: {len(OUTCOMES)} recorded tests, {steps} answers; agreed: {agreed}")
+    for why, left in skipped.items():
+        terminalreporter.line(f"left out: {len(left)} ({why})")
+    for (name, step), why in left_out.STEPS.items():
+        terminalreporter.line(f"left out: {name}, step {step} ({why})")

@@ -1,0 +1,39 @@
+"""Cairn's answers agree with those that AWS gave to the same calls."""
+
+import importlib
+
+import pytest
+from recorded import left_out, replay
+
+for module in ("preconditions", "listing", "objects", "conditions", "multipart", "tagging"):
+    importlib.import_module(f"recorded.cases_{module}")
+
+RECORDED = replay.load() if replay.folder().is_dir() else None
+needs_recordings = pytest.mark.skipif(
+    RECORDED is None, reason=f"the recorded answers are not at {replay.folder()} (CAIRN_AWS_RECORDED names the folder)"
+)
+
+
+@needs_recordings
+@pytest.mark.parametrize(("file", "name"), list(replay.CASES), ids=[name for _, name in replay.CASES])
+def test_agrees_with_aws(recorded_server, outcomes, file, name):
+    content = RECORDED[(file, name)]
+    session = replay.Session(recorded_server, content)
+    try:
+        replay.CASES[(file, name)](session)
+    finally:
+        session.clean()
+    outcomes[(file, name)] = (len(session.compared), session.differences)
+    missed = [step for step in content if step not in session.compared and (name, step) not in left_out.STEPS]
+    assert not missed, f"steps that the replay does not compare: {missed}"
+    if session.differences:
+        pytest.fail("\n".join([f"{len(session.differences)} differences", *session.differences]), pytrace=False)
+
+
+@needs_recordings
+def test_every_recorded_test_is_replayed_or_left_out_by_name():
+    unaccounted = [name for file, name in RECORDED if (file, name) not in replay.CASES and not left_out.reason(name)]
+    assert not unaccounted, f"neither replayed nor left out: {unaccounted}"
+    unknown = [name for key, name in replay.CASES if (key, name) not in RECORDED]
+    assert not unknown, f"replayed, but not recorded: {unknown}"
+    assert len(replay.CASES) >= 60
