@@ -30,7 +30,7 @@ const HEADER_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(8)..=ByteSize::kib(2
 const GRACE_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const BLOCK_CACHE_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(8)..=ByteSize::gib(1_024);
 const CHUNK_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::mib(8);
-const SEGMENT_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(64)..=ByteSize::gib(4);
+const SEGMENT_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(64)..=ByteSize::gib(2);
 /// A frame carries one checksum per block of this size, so chunks are whole numbers of blocks.
 const BLOCK_SIZE: ByteSize = ByteSize::kib(64);
 

@@ -84,7 +84,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """Shows with each failure what the server logged meanwhile."""
     report = yield
     log = item.config.stash.get(SHARED_LOG, None)
-    if report.failed and log and "server" in getattr(item, "fixturenames", ()):
+    if report.failed and log and log.exists() and "server" in getattr(item, "fixturenames", ()):
         report.sections.append(("Server log", log_since(log, item.stash.get(LOG_OFFSET, 0))))
     return report
 

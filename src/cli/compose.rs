@@ -24,7 +24,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let options = StoreOptions {
         data: config.storage.data.clone(),
         block_cache_bytes: usize::try_from(config.storage.block_cache_size.0)?,
-        segment_bytes: Some(u32::try_from(config.storage.segment_size.0)?),
+        largest_segment_bytes: u32::try_from(config.storage.segment_size.0)?,
         limits: Limits { chunk_bytes, ..limits },
     };
     // Recovery reads the disk; nothing else runs yet that it could hold up.

@@ -31,8 +31,18 @@ pub struct CopyAttributes {
     pub replaced: Option<Attributes>,
     /// Tags that replace the source's.
     pub tags: Option<Vec<(String, String)>>,
-    /// The storage class, where it is not STANDARD; a copy does not inherit the source's.
-    pub storage_class: Option<String>,
+    /// The storage class that the client names; a copy does not inherit the source's.
+    pub storage_class: NewStorageClass,
+}
+
+/// The storage class of a copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NewStorageClass {
+    /// The client names none: STANDARD.
+    #[default]
+    Unnamed,
+    /// The client names it; `None` is STANDARD. Naming one counts as a change, even if it is the same.
+    Named(Option<String>),
 }
 
 /// A copy to make.
@@ -68,7 +78,7 @@ impl Objects {
         let CopyObject { source, bucket, key, owner, attributes, condition, checksum } = request;
         for _ in 0..ATTEMPTS {
             let (version, object) = self.copy_source(&source).await?;
-            check_changes(&source, (&bucket, &key), &attributes, &object)?;
+            check_changes(&source, (&bucket, &key), &attributes)?;
             let new_attributes = destination_attributes(&object.attributes, &attributes);
             check_new_object(&key, &new_attributes)?;
             let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
@@ -141,16 +151,19 @@ fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attri
         headers: described.headers.clone(),
         metadata: described.metadata.clone(),
         tags: wanted.tags.as_ref().unwrap_or(&source.tags).clone(),
-        storage_class: wanted.storage_class.clone(),
+        storage_class: match &wanted.storage_class {
+            NewStorageClass::Unnamed => None,
+            NewStorageClass::Named(class) => class.clone(),
+        },
     }
 }
 
 /// A copy onto itself must change something.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes, object: &ObjectRecord) -> Result<()> {
+fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes) -> Result<()> {
     let onto_itself = source.bucket.id == to.0.id && source.key == to.1 && source.version.is_none();
-    let new_class = wanted.storage_class != object.attributes.storage_class;
-    if onto_itself && wanted.replaced.is_none() && wanted.tags.is_none() && !new_class {
+    let changes = wanted.replaced.is_some() || wanted.tags.is_some() || wanted.storage_class != NewStorageClass::Unnamed;
+    if onto_itself && !changes {
         return Err(Refusal::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
         )

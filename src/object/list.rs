@@ -81,16 +81,18 @@ impl Objects {
 
     /// A page of a bucket's versions and delete markers.
     pub async fn list_versions(&self, bucket: &BucketRecord, request: Request<VersionOrder>) -> Result<VersionPage> {
-        let last_key = match &request.after {
-            listing::After::Entry(key, _) => Some(key.clone()),
-            listing::After::Start | listing::After::Key(_) => None,
-        };
         let (listing, prefix) = (Listing::new(request.clone()), request.prefix);
-        let mut making = Making { listing, entries: Vec::new(), last_key };
+        let mut making = Making { listing, entries: Vec::new(), last_key: None };
         if let Some(from) = making.listing.start() {
+            // From the key's newest version on, not from behind the marker: since the page before, the marker's
+            // version may have gone and an older one become the newest, which is then still to be listed.
+            let from = match from {
+                listing::Seek::AfterEntry(key, _) => Seek::Key(key),
+                from => version_seek(from),
+            };
             making = self
                 .store
-                .visit_versions(bucket.id, &prefix, &version_seek(from), making, |making, key, record| {
+                .visit_versions(bucket.id, &prefix, &from, making, |making, key, record| {
                     let version = record()?;
                     let latest = making.last_key.as_deref() != Some(key);
                     if latest {

@@ -23,7 +23,7 @@ use storage::store::KeyView;
 
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
-pub use copy::{Copied, CopyAttributes, CopyObject, Source};
+pub use copy::{Copied, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};

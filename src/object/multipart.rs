@@ -237,7 +237,7 @@ impl Objects {
         let Some(id) = UploadId::parse(&request.upload_id) else { return Err(refusal.into()) };
         match self.store.completed_upload(id).await? {
             Some(became) if became.bucket == request.bucket.id && became.key == request.key => {
-                let label = VersionLabel::in_bucket(request.bucket.versioning, &became.version);
+                let label = VersionLabel::in_bucket(request.bucket.versioning, &became.version).filter(|label| *label != VersionLabel::Null);
                 Ok(Written { version: became.version, label })
             }
             _ => Err(refusal.into()),

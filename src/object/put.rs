@@ -38,7 +38,7 @@ pub struct PutObject {
 pub struct Written {
     /// The version.
     pub version: VersionRecord,
-    /// As answers name it.
+    /// As answers name it; not at all where it is the `null` version.
     pub label: Option<VersionLabel>,
 }
 
@@ -112,7 +112,7 @@ impl Objects {
             owner: owner.to_owned(),
             content: Content::Object(object),
         };
-        let label = VersionLabel::in_bucket(view.bucket.versioning, &version);
+        let label = VersionLabel::in_bucket(view.bucket.versioning, &version).filter(|label| *label != VersionLabel::Null);
         let mut changes = self.make_way(&view, replacement).await?;
         let head = super::delete::head_after(&view, replacement, version.id.order);
         changes.push(Change::PutCurrent(version.clone(), staged));

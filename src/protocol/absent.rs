@@ -1,7 +1,10 @@
 //! Reads of features that no bucket here has: the answer that S3 gives for a bucket without them. Clients ask these of
 //! every bucket, and "there is none" is the truth. What would set one of them is refused with `NotImplemented`.
 
+#![expect(clippy::unused_async, reason = "all handlers have one shape, and some have nothing to wait for")]
+
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::error::{Failure, Result};

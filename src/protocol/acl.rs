@@ -2,7 +2,10 @@
 //! disabled, reading one shows that the owner has full control, and setting one is refused.
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html>
 
+#![expect(clippy::unused_async, reason = "all handlers have one shape, and some have nothing to wait for")]
+
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert;

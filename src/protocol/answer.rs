@@ -65,6 +65,9 @@ fn enrich(response: &mut HttpResponse, context: &RequestContext) {
         None => reworded(code, message),
     };
     let text = error_xml(code, &message, &details, &context.id);
+    if error::message(code).is_some() {
+        *response.status_mut() = error::status(code);
+    }
     response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = Body::from(text);
 }
@@ -87,10 +90,8 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn error_xml(code: &str, message: &str, details: &[(&'static str, String)], id: &RequestId) -> String {
-    let mut fields = String::new();
-    for (name, value) in details {
-        fields.push_str(&format!("<{name}>{}</{name}>", escaped(value)));
-    }
+    let written: Vec<_> = details.iter().map(|(name, value)| format!("<{name}>{}</{name}>", escaped(value))).collect();
+    let fields = written.concat();
     let RequestId { request, host } = id;
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>{fields}<RequestId>{request}</RequestId><HostId>{host}</HostId></Error>"

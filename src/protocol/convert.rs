@@ -95,6 +95,11 @@ pub(super) fn version(text: Option<&str>) -> Result<Option<VersionLabel>> {
     }
 }
 
+/// The version that a write answers. S3 does not name the null version that it made.
+pub(super) fn written_version(label: Option<VersionLabel>) -> Option<String> {
+    label.filter(|label| *label != VersionLabel::Null).map(|label| label.to_string())
+}
+
 /// An owner, with the name of the account if it is known.
 pub(super) fn owner(accounts: &Accounts, canonical_id: &str) -> dto::Owner {
     let account = accounts.by_canonical_id(canonical_id);

@@ -2,13 +2,14 @@
 
 use http::HeaderName;
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert::{self, set_checksum, stated_attributes};
 use super::error::{Failure, Result};
 use super::objects::{class_and_tags, write_condition};
 use super::s3::Call;
-use crate::object::{self, CopyAttributes, Source};
+use crate::object::{self, CopyAttributes, NewStorageClass, Source};
 use crate::rules::conditions::{CopySourceConditions, ReadConditions};
 use crate::rules::{Refusal, checksums, multipart};
 
@@ -50,7 +51,8 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     let replaces_tags =
         replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
     let stated = stated_attributes!(input);
-    let (storage_class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
+    let (class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
+    let storage_class = if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };
     let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
     let checksum = checksums::of_upload(algorithm, None)?.map(|(algorithm, _)| algorithm);
     let request = object::CopyObject {
@@ -79,7 +81,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: copied.source.map(|label| label.to_string()),
-        version_id: copied.written.label.map(|label| label.to_string()),
+        version_id: convert::written_version(copied.written.label),
         ..Default::default()
     }))
 }

@@ -22,6 +22,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("AccessControlListNotSupported", 400, "The bucket does not allow ACLs"),
     ("AccessDenied", 403, "Access Denied"),
     ("AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket."),
+    ("AuthorizationQueryParametersError", 403, "The authorization query parameters that you provided are not valid."),
     ("BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
     ("BadRequest", 400, "Bad Request"),
     ("BucketAlreadyExists", 409, ""),

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Extensions, Method, Request, Response, StatusCode, header};
+use http::{Extensions, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use s3s::service::S3Service;
-use s3s::{Body, HttpResponse};
+use s3s::{Body, HttpError, HttpResponse};
 
 use super::answer::{self, AnswerBody, Record};
 use super::context::{RequestContext, RequestId};
 use super::host::Domains;
 use super::request_body::WatchedBody;
 use super::rewrite::{Pending, Rewrite};
+use super::{convert, query};
 use crate::telemetry::metrics::Metrics;
 
 /// Answers paths that are not S3's: status and text, or `None` for any other path.
@@ -123,12 +124,12 @@ impl Front {
             }
             Body::http_body(WatchedBody::new(body, Arc::clone(&context.body)))
         });
+        let uri = request.uri().clone();
         let response = match s3.call(request).await {
             Ok(response) => response,
             Err(error) => {
                 // s3s gives up when it cannot write its own error; without an answer the connection would be dropped.
-                tracing::error!(request_id = %context.id.request, %error, "an answer could not be written");
-                answer::refusal("InternalError", None, Vec::new(), context)
+                unwritable(&uri, &error, context)
             }
         };
         if response.status().is_client_error() || response.status().is_server_error() {
@@ -136,6 +137,18 @@ impl Front {
         }
         response
     }
+}
+
+/// The answer in place of one that could not be written. s3s repeats what it refuses, so the usual reason is a control
+/// character in the query, which XML cannot hold.
+fn unwritable(uri: &Uri, error: &HttpError, context: &RequestContext) -> HttpResponse {
+    let is_odd = |text: &str| !text.chars().all(convert::is_xml_character);
+    if let Some((name, value)) = query::pairs(uri).find(|(name, value)| is_odd(name) || is_odd(value)) {
+        let details = vec![("ArgumentName", name.into_owned()), ("ArgumentValue", value.into_owned())];
+        return answer::refusal("InvalidArgument", None, details, context);
+    }
+    tracing::error!(request_id = %context.id.request, %error, "an answer could not be written");
+    answer::refusal("InternalError", None, Vec::new(), context)
 }
 
 impl hyper::service::Service<Request<Incoming>> for Front {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{BucketRecord, UploadRecord, VersionRecord};
 use storage::types::UploadId;
@@ -91,8 +92,8 @@ impl Asked {
         self.encoding.forced_by(keys.chain(prefixes.iter().map(String::as_str)).chain(own))
     }
 
-    fn max(&self) -> Option<i32> {
-        Some(convert::number(self.max as u64))
+    fn max(&self) -> i32 {
+        convert::number(self.max as u64)
     }
 }
 
@@ -146,9 +147,10 @@ pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<
     let next = last_key(page).filter(|_| page.is_truncated && asked.delimiter.is_some());
     Ok(S3Response::new(ListObjectsOutput {
         name: Some(input.bucket),
-        prefix: Some(encoding.write(&asked.prefix)),
+        // Here, and only here, S3 leaves the prefix as it is; the SDKs know.
+        prefix: Some(Encoding::Plain.forced_by(std::iter::once(asked.prefix.as_str())).write(&asked.prefix)),
         marker: Some(encoding.write(&marker)),
-        max_keys: asked.max(),
+        max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
         contents: Some(contents(call, &listed, encoding, WithOwner::Yes)),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
@@ -194,7 +196,7 @@ pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Re
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(encoding.write(&asked.prefix)),
-        max_keys: asked.max(),
+        max_keys: Some(asked.max()),
         key_count: Some(convert::number(count as u64)),
         continuation_token: input.continuation_token,
         is_truncated: Some(page.is_truncated),
@@ -283,7 +285,7 @@ pub(super) async fn versions(
         prefix: Some(encoding.write(&asked.prefix)),
         key_marker: Some(encoding.write(&key_marker)),
         version_id_marker: Some(version_marker),
-        max_keys: asked.max(),
+        max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
         versions: Some(objects.into_iter().map(|entry| listed_version(call, entry, encoding)).collect()),
         delete_markers: Some(markers.into_iter().map(|entry| listed_marker(call, entry, encoding)).collect()),
@@ -362,7 +364,7 @@ pub(super) async fn uploads(
         prefix: Some(encoding.write(&asked.prefix)).filter(|prefix| !prefix.is_empty()),
         key_marker: Some(encoding.write(&key_marker)),
         upload_id_marker: Some(upload_marker),
-        max_uploads: asked.max(),
+        max_uploads: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
         uploads: Some(written.collect()),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),

@@ -1,6 +1,7 @@
 //! Uploads in parts.
 
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{self, PartRecord, UploadRecord};
 
@@ -110,7 +111,7 @@ pub(super) async fn complete(
         location: Some(location(call, &input.bucket, &input.key)),
         bucket: Some(input.bucket),
         key: Some(convert::xml_text(&input.key)),
-        version_id: written.label.map(|label| label.to_string()),
+        version_id: convert::written_version(written.label),
         ..Default::default()
     };
     if let Some(object) = written.version.object() {

@@ -3,8 +3,9 @@
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
-use storage::index::records::{ObjectRecord, PartRecord};
+use storage::index::records::{self, ObjectRecord, PartRecord};
 
 use super::answer_body;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
@@ -50,9 +51,11 @@ pub(super) fn length(content_length: Option<i64>) -> Option<u64> {
 pub(super) fn class_and_tags(
     class: Option<&StorageClass>,
     tags: Option<&str>,
-) -> Result<(Option<String>, Vec<(String, String)>)> {
+) -> Result<(Option<String>, Vec<tagging::Tag>)> {
     let class = metadata::storage_class(class.map(StorageClass::as_str))?.map(str::to_owned);
-    let tags = tags.map(tagging::parse_header).transpose()?.unwrap_or_default();
+    let mut tags = tags.map(tagging::parse_header).transpose()?.unwrap_or_default();
+    // S3 keeps the tags of a header in the order of their keys.
+    tags.sort_unstable();
     Ok((class, tags))
 }
 
@@ -76,7 +79,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         length: length(input.content_length),
     };
     let written = call.objects().put_object(request, body(input.body)).await?;
-    let mut output = PutObjectOutput { version_id: written.label.map(|label| label.to_string()), ..Default::default() };
+    let mut output = PutObjectOutput { version_id: convert::written_version(written.label), ..Default::default() };
     if let Some(object) = written.version.object() {
         output.e_tag = Some(convert::etag(object.etag));
         if let Some(checksum) = &object.checksum {
@@ -111,7 +114,7 @@ macro_rules! read_request {
 
 /// What GET and HEAD have in common in their answers.
 macro_rules! read_answer {
-    ($output:ident, $found:expr, $checksum_mode:expr) => {{
+    ($output:ident, $found:expr, $checksum:expr) => {{
         let found: &Found = $found;
         let (object, served) = (&found.object, found.served);
         let stored = |name| stored_header(&object.attributes, name);
@@ -136,14 +139,33 @@ macro_rules! read_answer {
             website_redirect_location: stored("x-amz-website-redirect-location"),
             ..Default::default()
         };
-        // A checksum is one of all the bytes, so it is shown with all of them only.
-        let asked = $checksum_mode.as_ref().is_some_and(|mode: &ChecksumMode| mode.as_str() == ChecksumMode::ENABLED);
-        if let Some(checksum) = object.checksum.as_ref().filter(|_| asked && served.length == object.size) {
-            output.checksum_type = Some(convert::checksum_type(checksum));
-            set_checksum!(output, checksum, object.etag.parts);
+        if let Some((checksum, parts)) = $checksum {
+            let checksum: &records::Checksum = checksum;
+            output.checksum_type = object.checksum.as_ref().map(convert::checksum_type);
+            set_checksum!(output, checksum, *parts);
         }
         output
     }};
+}
+
+/// The checksum that GET and HEAD show: of all the bytes, with all of them, or of a part, with the part; and then the
+/// number of parts behind it.
+async fn shown_checksum(
+    call: &Call<'_>,
+    found: &Found,
+    part: Option<i32>,
+    mode: Option<&ChecksumMode>,
+) -> Result<Option<(records::Checksum, Option<u16>)>> {
+    let object = &found.object;
+    if mode.is_none_or(|mode| mode.as_str() != ChecksumMode::ENABLED) {
+        return Ok(None);
+    }
+    if let Some(number) = part.and_then(|part| u16::try_from(part).ok()).filter(|_| object.etag.parts.is_some()) {
+        let page = call.objects().object_parts(found, number.saturating_sub(1), 1).await?;
+        return Ok(page.parts.into_iter().next().and_then(|part| part.checksum).map(|checksum| (checksum, None)));
+    }
+    let whole = found.served.length == object.size;
+    Ok(object.checksum.clone().filter(|_| whole).map(|checksum| (checksum, object.etag.parts)))
 }
 
 fn content_range(found: &Found) -> Option<String> {
@@ -154,14 +176,16 @@ fn content_range(found: &Found) -> Option<String> {
 
 pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Response<GetObjectOutput>> {
     let (found, content) = call.objects().get_object(read_request!(call, input)).await?;
-    let mut output = read_answer!(GetObjectOutput, &found, input.checksum_mode);
+    let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
+    let mut output = read_answer!(GetObjectOutput, &found, &checksum);
     output.body = Some(answer_body::streaming(content, found.served.length));
     Ok(with_status_of(&found, output))
 }
 
 pub(super) async fn head(call: &Call<'_>, input: HeadObjectInput) -> Result<S3Response<HeadObjectOutput>> {
     let found = call.objects().head_object(read_request!(call, input)).await?;
-    let output = read_answer!(HeadObjectOutput, &found, input.checksum_mode);
+    let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
+    let output = read_answer!(HeadObjectOutput, &found, &checksum);
     let mut response = with_status_of(&found, output);
     // Of GET, s3s applies these itself.
     let expires = input.response_expires.as_ref().and_then(convert::http_date_of);
@@ -278,40 +302,29 @@ fn entry_of_error(key: String, version_id: Option<String>, failure: Failure) -> 
     Error { code: Some(code), key: Some(key), message: Some(message), version_id }
 }
 
-/// The attributes that a request can ask for.
-#[derive(Default)]
-struct Asked {
-    etag: bool,
-    checksum: bool,
-    parts: bool,
-    class: bool,
-    size: bool,
-}
-
-impl Asked {
-    /// s3s has one element for each header line, and a line may have several names.
-    fn parse(lines: &[ObjectAttributes]) -> Result<Self> {
-        let mut asked = Self::default();
-        let names = lines.iter().flat_map(|line| line.as_str().split(',')).map(str::trim);
-        for name in names.filter(|name| !name.is_empty()) {
-            match name {
-                ObjectAttributes::ETAG => asked.etag = true,
-                ObjectAttributes::CHECKSUM => asked.checksum = true,
-                ObjectAttributes::OBJECT_PARTS => asked.parts = true,
-                ObjectAttributes::STORAGE_CLASS => asked.class = true,
-                ObjectAttributes::OBJECT_SIZE => asked.size = true,
-                _ => return Err(Refusal::new(Code::InvalidArgument, "Invalid attribute name specified.").into()),
-            }
-        }
-        Ok(asked)
+/// The attributes that a request asks for. s3s has one element for each header line, and a line may have several names.
+fn asked_attributes(lines: &[ObjectAttributes]) -> Result<Vec<&str>> {
+    const KNOWN: [&str; 5] = [
+        ObjectAttributes::CHECKSUM,
+        ObjectAttributes::ETAG,
+        ObjectAttributes::OBJECT_PARTS,
+        ObjectAttributes::OBJECT_SIZE,
+        ObjectAttributes::STORAGE_CLASS,
+    ];
+    let names = lines.iter().flat_map(|line| line.as_str().split(',')).map(str::trim).filter(|name| !name.is_empty());
+    let names: Vec<&str> = names.collect();
+    if names.iter().all(|name| KNOWN.contains(name)) {
+        return Ok(names);
     }
+    Err(Refusal::new(Code::InvalidArgument, "Invalid attribute name specified.").into())
 }
 
 pub(super) async fn attributes(
     call: &Call<'_>,
     input: GetObjectAttributesInput,
 ) -> Result<S3Response<GetObjectAttributesOutput>> {
-    let asked = Asked::parse(&input.object_attributes)?;
+    let names = asked_attributes(&input.object_attributes)?;
+    let asked = |name| names.contains(&name);
     let request = ReadObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
@@ -325,15 +338,15 @@ pub(super) async fn attributes(
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(convert::timestamp(found.version.modified)),
         version_id: found.label.map(|label| label.to_string()),
-        e_tag: asked.etag.then(|| convert::etag(object.etag)),
-        storage_class: asked.class.then(|| StorageClass::from(convert::storage_class_name(object))),
-        object_size: asked.size.then(|| convert::number(object.size)),
+        e_tag: asked(ObjectAttributes::ETAG).then(|| convert::etag(object.etag)),
+        storage_class: asked(ObjectAttributes::STORAGE_CLASS).then(|| StorageClass::from(convert::storage_class_name(object))),
+        object_size: asked(ObjectAttributes::OBJECT_SIZE).then(|| convert::number(object.size)),
         ..Default::default()
     };
-    if asked.checksum {
+    if asked(ObjectAttributes::CHECKSUM) {
         output.checksum = checksum_of(object);
     }
-    if asked.parts && object.etag.parts.is_some() {
+    if asked(ObjectAttributes::OBJECT_PARTS) && object.etag.parts.is_some() {
         output.object_parts = Some(parts_of(call, &found, input.max_parts, input.part_number_marker).await?);
     }
     Ok(S3Response::new(output))
@@ -342,8 +355,7 @@ pub(super) async fn attributes(
 fn checksum_of(object: &ObjectRecord) -> Option<Checksum> {
     let stored = object.checksum.as_ref()?;
     let mut checksum = Checksum { checksum_type: Some(convert::checksum_type(stored)), ..Default::default() };
-    // Here S3 shows a composite checksum without the number of its parts.
-    set_checksum!(checksum, stored, None);
+    set_checksum!(checksum, stored, object.etag.parts);
     Some(checksum)
 }
 
@@ -359,7 +371,7 @@ async fn parts_of(
     let last = page.parts.last().map_or(0, |part| part.number);
     // Parts are shown one by one only if each has a checksum that the client can check.
     let composite = found.object.checksum.as_ref().is_some_and(|checksum| {
-        checksum.kind == storage::index::records::ChecksumType::Composite
+        checksum.kind == records::ChecksumType::Composite
     });
     let parts = composite.then(|| page.parts.iter().map(listed_part).collect());
     Ok(GetObjectAttributesParts {

@@ -112,7 +112,9 @@ impl Call<'_> {
         let body = self.context.body.take_kept();
         if let Some(expected) = self.content_md5()?.filter(|_| !self.in_chunks()) {
             let mut md5 = Md5::new();
-            body.iter().for_each(|piece| md5.update(piece));
+            for piece in &body {
+                md5.update(piece);
+            }
             checksums::verify_content_md5(expected, md5.finalize().into())?;
         }
         Ok(body)
@@ -129,7 +131,9 @@ impl Call<'_> {
         }
         if let Some(declared) = self.declared()?.filter(|declared| declared.value != DeclaredValue::InTrailer) {
             let mut hasher = ChecksumHasher::new(declared.algorithm);
-            body.iter().for_each(|piece| hasher.update(piece));
+            for piece in &body {
+                hasher.update(piece);
+            }
             declared.verify(&hasher.finish(), None)?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use s3s::S3Response;
+#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert;

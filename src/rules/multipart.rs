@@ -97,7 +97,7 @@ impl Completion<'_> {
             return Err(Code::MalformedXML.into());
         }
         self.check_order()?;
-        let parts: Vec<_> = self.parts.iter().map(|named| self.find(named, stored)).collect::<Result<_>>()?;
+        let parts: Vec<_> = self.last_of_each().map(|named| self.find(named, stored)).collect::<Result<_>>()?;
         check_sizes(&parts)?;
         let size = parts.iter().map(|part| part.size).sum();
         too_large(size, MAX_OBJECT_BYTES)?;
@@ -115,8 +115,15 @@ impl Completion<'_> {
         if let Some(bad) = self.parts.iter().find(|part| part.number < 1) {
             return Err(Refusal::invalid_argument("PartNumber", &bad.number.to_string(), "PartNumber must be >= 1"));
         }
-        let ascending = self.parts.windows(2).all(|pair| matches!(pair, [a, b] if a.number < b.number));
+        let ascending = self.parts.windows(2).all(|pair| matches!(pair, [a, b] if a.number <= b.number));
         if ascending { Ok(()) } else { Err(Refusal::from(Code::InvalidPartOrder).with("UploadId", self.upload_id)) }
+    }
+
+    /// A client that sent a part twice may name both; S3 takes the one that it names last.
+    fn last_of_each(&self) -> impl Iterator<Item = &NamedPart> {
+        let next = self.parts.iter().skip(1).map(Some).chain([None]);
+        let paired = self.parts.iter().zip(next);
+        paired.filter(|(part, next)| next.is_none_or(|next| next.number != part.number)).map(|(part, _)| part)
     }
 
     fn find<'s>(&self, named: &NamedPart, stored: &'s [PartRecord]) -> Result<&'s PartRecord> {

@@ -121,6 +121,8 @@ pub fn parse_header(header: &str) -> Result<Vec<Tag>> {
         tags.push((key, value));
     }
     check(Tagged::Object, &tags)?;
+    // S3 lists the tags of a header by their keys.
+    tags.sort_unstable();
     Ok(tags)
 }
 

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 const STEP: usize = 256;
 /// The longest time until candidates that were in use are looked at again.
 const IDLE: Duration = Duration::from_secs(10);
+/// The pause after something was noted, so that one step looks at much that was noted at about the same time.
+const GATHER: Duration = Duration::from_millis(100);
 /// The pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The pause between two passes over candidates that are all in use.
@@ -96,7 +98,9 @@ async fn run(store: Arc<Store>, figures: Arc<Figures>, mut stopping: watch::Rece
         let wait = async {
             if pause == IDLE {
                 // Either something becomes garbage, or it is time to look anyway.
-                let _ = tokio::time::timeout(IDLE, store.garbage_noted()).await;
+                if tokio::time::timeout(IDLE, store.garbage_noted()).await.is_ok() {
+                    tokio::time::sleep(GATHER).await;
+                }
             } else {
                 tokio::time::sleep(pause).await;
             }
@@ -112,7 +116,7 @@ async fn run(store: Arc<Store>, figures: Arc<Figures>, mut stopping: watch::Rece
 }
 
 /// One step; answers how long to wait before the next.
-async fn step(store: &Store, figures: &Figures, cursor: &mut Vec<u8>) -> storage::Result<Duration> {
+async fn step(store: &Arc<Store>, figures: &Figures, cursor: &mut Vec<u8>) -> storage::Result<Duration> {
     let collected = store.collect_garbage(cursor, STEP).await?;
     figures.examined.fetch_add(collected.examined as u64, Ordering::Relaxed);
     figures.chunks.fetch_add(collected.chunks as u64, Ordering::Relaxed);

@@ -5,15 +5,16 @@
 //! that commit is the space given back. A candidate that is in use is dropped; whatever removes its last reference
 //! notes it again. Safety never rests on a delay, and a crash anywhere leaves the candidate in place.
 
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Candidate, Child, Parent};
 use crate::index::records::{ChunkRecord, CompletedUpload, ManifestPage, PartRecord, Record, UploadRecord};
 use crate::kv::{Batch, Commit, Family};
-use crate::store::root_child;
+use crate::store::{MAX_CONFIGS, root_child};
 use crate::types::{BucketId, ChunkId, ManifestId, Timestamp, UploadId};
 
 /// Children or parts whose references are dropped in one commit: two rows each.
@@ -52,14 +53,18 @@ impl Store {
         self.garbage_noted.notified().await;
     }
 
-    /// Looks at up to `limit` candidates after `cursor`, which is advanced; at the end it starts over.
-    pub async fn collect_garbage(&self, cursor: &mut Vec<u8>, limit: usize) -> Result<Collected> {
+    /// Looks at up to `limit` candidates after `cursor`, which is advanced; at the end it starts over. A candidate
+    /// that is being decided when the caller leaves is decided nevertheless.
+    pub async fn collect_garbage(self: &Arc<Self>, cursor: &mut Vec<u8>, limit: usize) -> Result<Collected> {
         let from = if cursor.is_empty() { Vec::new() } else { [cursor.as_slice(), &[0]].concat() };
         let rows = self.rows_in(Family::Candidates, from, None, limit).await?;
         let mut collected = Collected { examined: rows.len(), more: rows.len() == limit, ..Collected::default() };
         *cursor = if collected.more { rows.last().map(|(key, _)| key.clone()).unwrap_or_default() } else { Vec::new() };
         for (key, noted) in rows {
-            match self.decide(key, noted).await? {
+            // On a task of its own: a claim must outlive the commit that it protects, also when the caller leaves.
+            let store = Arc::clone(self);
+            let deciding = tokio::spawn(async move { store.decide(key, noted).await });
+            match deciding.await.map_err(|_| StoreError::Closed)?? {
                 Decided::Done => {}
                 Decided::Busy => collected.busy += 1,
                 Decided::Freed(bytes) => {
@@ -184,8 +189,16 @@ impl Store {
         self.commit_candidate(Batch::default(), candidate).await
     }
 
-    /// Ends the uploads of a bucket that was deleted.
+    /// Ends the uploads of a bucket that was deleted, and removes a sub-resource that was set while it was deleted:
+    /// the deletion does not see it, and from then on none can be set.
     async fn remove_uploads(&self, bucket: BucketId, candidate: &CandidateRow) -> Result<Decided> {
+        let mut batch = Batch::default();
+        for (config, _) in self.rows(Family::Buckets, keys::bucket_configs(bucket), MAX_CONFIGS).await? {
+            batch.delete(Family::Buckets, config);
+        }
+        if !batch.deletes.is_empty() {
+            self.commit_batch(batch).await?;
+        }
         loop {
             let rows = self.rows(Family::Uploads, keys::uploads(bucket, ""), UPLOADS_IN_COMMIT).await?;
             if rows.is_empty() {

@@ -95,6 +95,16 @@ def test_completion(s3, bucket):
     assert s3.get_object(**where)["Body"].read() == b"third"
 
 
+def test_the_next_request_after_a_refused_put_is_answered(s3, bucket):
+    """boto3 sends a body only after `100 Continue`: refused before that, it must be told that the connection ends."""
+    where = {"Bucket": bucket, "Key": "key"}
+    s3.put_object(**where, Body=b"first")
+    for _ in range(100):
+        with refused(412, "PreconditionFailed"):
+            s3.put_object(**where, Body=b"second", IfNoneMatch="*")
+    assert s3.get_object(**where)["Body"].read() == b"first"
+
+
 def test_of_many_creators_one_wins(s3, bucket):
     """If-None-Match: * from many threads at once, over and over."""
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:

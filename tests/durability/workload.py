@@ -399,11 +399,10 @@ def check_read(answer, allowed, register):
         return f"answered {answer}"
     name, length = answer.headers.get("x-amz-meta-content"), len(answer.body)
     matching = [s for s in allowed if s and (s.content, s.size, s.etag) == (name, length, answer.headers.get("etag"))]
-    if matching and content(name, length) == answer.body:
+    whole = name is not None and content(name, length) == answer.body
+    if matching and whole:
         return None
+    kind = "TORN" if not whole else "GHOST" if allowed == [ABSENT] else "LOST"
     made_of = explain(answer.body, register.contents())
-    if matching:
-        return f"TORN: metadata of {name}, body of {made_of}\n{register}"
-    kind = "GHOST" if allowed == [ABSENT] else "LOST or TORN"
     told = f"content {name}, ETag {answer.headers.get('etag')}, body of {made_of}"
     return f"{kind}: {told}, allowed {[str(s) for s in allowed]}\n{register}"

@@ -24,14 +24,12 @@ class ChunkedPut:
         self.headers, seed = signer.sign(wire.root, "PUT", self.path, self.query, pairs, form, date=date)
         self.chunks = signer.ChunkSigner(wire.root, date, seed)
 
-    def send(self, body: bytes, *, length=None, half_close=False):
+    def send(self, body: bytes, *, length=None):
         """Sends the request with these framed bytes; claims their length unless `length` says otherwise."""
         headers = [*self.headers, ("Content-Length", str(len(body) if length is None else length))]
         connection = self.wire.connect()
         try:
             connection.send(request_bytes("PUT", self.path, self.query, headers, body))
-            if half_close:
-                connection.half_close()
             return connection.reply("PUT")
         finally:
             connection.close()

@@ -1,6 +1,7 @@
 """Requests as bytes on a socket, and answers as they come: what was sent and received is printed, and pytest shows it
 when a test fails."""
 
+import contextlib
 import hashlib
 import socket
 import time
@@ -71,7 +72,8 @@ class Connection:
 
     def half_close(self):
         """Tells the server that no more bytes will come."""
-        self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def reply(self, method="GET") -> Reply:
         """Reads one whole answer to a request of `method`."""
@@ -215,13 +217,13 @@ class Wire:
         assert self.get(key).status == 404, "nothing may be stored"
 
     def assert_error(self, reply, status, *codes):
-        """An S3 error of this status with one of these codes, complete: message, request ids."""
+        """An S3 error of this status with one of these codes, complete: message, request ids. `Resource`, which S3's
+        documentation shows, AWS itself leaves out of nearly all errors; clients read `Key` and `BucketName`."""
         assert (reply.status, reply.code) in [(status, code) for code in codes], f"expected {status} {codes}"
         root = reply.xml()
         assert root.tag == "Error"
         for name in ("Code", "Message", "RequestId", "HostId"):
             assert root.findtext(name), f"the error document lacks {name}"
-        assert root.find("Resource") is not None, "the error document lacks Resource"
         assert root.findtext("RequestId") == reply.header("x-amz-request-id")
         assert reply.header("content-type") == "application/xml"
 

@@ -43,7 +43,6 @@ def test_errors_are_complete_documents(wire):
     reply = wire.get("not-there")
     wire.assert_error(reply, 404, "NoSuchKey")
     assert reply.xml().findtext("Key") == "not-there"
-    assert reply.xml().findtext("Resource") == "/wire-tests/not-there"
     reply = wire.send("GET", "/no-such-bucket-anywhere")
     wire.assert_error(reply, 404, "NoSuchBucket")
     assert reply.xml().findtext("BucketName") == "no-such-bucket-anywhere"

@@ -106,7 +106,7 @@ def test_a_missing_final_chunk_is_refused(wire):
     key = wire.key()
     upload = signed(wire, key)
     body = upload.chunks.chunk(FIRST) + upload.chunks.chunk(SECOND)
-    client_error(wire, key, upload.send(body, half_close=True))
+    client_error(wire, key, upload.send(body))
 
 
 def test_a_final_chunk_with_a_wrong_signature_is_refused(wire):
@@ -141,13 +141,13 @@ def test_a_hostile_chunk_size_is_refused(wire, head, form):
     trailer = CRC if form == STREAMING_UNSIGNED_TRAILER else None
     upload = ChunkedPut(wire, key, form, decoded=5, trailer=trailer)
     body = head + b"hello\r\n0\r\n" + trailer_line(b"hello") + b"\r\n"
-    client_error(wire, key, upload.send(body, half_close=True))
+    client_error(wire, key, upload.send(body))
 
 
 def test_a_chunk_without_its_line_end_is_refused(wire):
     key = wire.key()
     upload = unsigned_trailer(wire, key, decoded=5)
-    client_error(wire, key, upload.send(b"5\r\nhelloXX0\r\n" + trailer_line(b"hello") + b"\r\n", half_close=True))
+    client_error(wire, key, upload.send(b"5\r\nhelloXX0\r\n" + trailer_line(b"hello") + b"\r\n"))
 
 
 @pytest.mark.parametrize("decoded", [len(WHOLE) - 1, len(WHOLE) + 1, 0, 10**15], ids=["less", "more", "0", "huge"])

@@ -107,6 +107,17 @@ def test_an_error_reaches_the_client_and_the_connection_lives_on(wire, error, si
     connection.close()
 
 
+def test_a_connection_that_an_error_costs_is_announced(wire):
+    """T19, RFC 9112, 9.6: a server that will close says so, or a client's next request is lost."""
+    connection = wire.connect()
+    path = wire.path(wire.key(), "no-such-bucket-anywhere")
+    reply = wire.send("PUT", path, body=b"x" * (2 * MiB), payload=UNSIGNED, connection=connection)
+    assert reply.status == 404
+    if (reply.header("connection") or "").lower() != "close":
+        assert wire.send("GET", wire.path(), connection=connection).status == 200
+    connection.close()
+
+
 def test_an_error_before_a_large_body_reaches_the_client(wire):
     """T19: the client has not sent all of it when the answer comes."""
     body = b"x" * (8 * MiB)

@@ -84,5 +84,12 @@ def test_a_presigned_url_of_a_virtual_host(wire, stored):
 
 @pytest.mark.parametrize("path", ["/_health/live", "/_health/ready", "/minio/health/live", "/minio/health/ready"])
 def test_health_needs_no_signature_and_no_particular_host(wire, path):
-    for host in (wire.host, DOMAIN, f"{wire.bucket}.{DOMAIN}", "localhost"):
+    for host in (wire.host, DOMAIN, "localhost", "any.other.host"):
         assert wire.send("GET", path, host=host, credentials=None).status == 200
+
+
+def test_a_key_of_a_virtual_host_is_never_taken_for_a_reserved_path(wire):
+    host = f"{wire.bucket}.{DOMAIN}"
+    assert virtual(wire, "PUT", "/_health/live", host, body=b"an object").status == 200
+    assert virtual(wire, "GET", "/_health/live", host).body == b"an object"
+    assert virtual(wire, "GET", "/_health/live", host, credentials=None).status == 403

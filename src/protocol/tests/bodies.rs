@@ -121,3 +121,37 @@ async fn an_upload_in_parts_becomes_an_object() {
     assert_eq!((answer.text.as_str(), answer.header("x-amz-mp-parts-count")), ("data", Some("1")));
     assert_eq!(answer.header("content-type"), Some("text/plain"));
 }
+
+#[tokio::test]
+async fn a_checksum_of_parts_is_shown_with_their_number_and_a_parts_with_the_part() {
+    let server = Server::new().await;
+    let creation = call(Method::POST, "/bucket/k?uploads").header("x-amz-checksum-algorithm", "SHA256");
+    let created = server.send(creation).await.succeeded(200);
+    assert_eq!(created.header("x-amz-checksum-type"), Some("COMPOSITE"));
+    let upload = created.element("UploadId").expect("an id").to_owned();
+    let sha256 = BASE64.encode(Sha256::digest(b"data"));
+    let part = put(&format!("/bucket/k?partNumber=1&uploadId={upload}")).body("data").header("x-amz-checksum-sha256", &sha256);
+    let etag = server.send(part).await.succeeded(200).header("etag").expect("an ETag").to_owned();
+    let xml = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag><ChecksumSHA256>{sha256}</ChecksumSHA256></Part></CompleteMultipartUpload>"
+    );
+    server.send(call(Method::POST, &format!("/bucket/k?uploadId={upload}")).body(xml)).await.succeeded(200);
+    let whole = BASE64.encode(Sha256::digest(Sha256::digest(b"data")));
+    let shown = |target: &str| get(target).header("x-amz-checksum-mode", "ENABLED");
+    let answer = server.send(shown("/bucket/k")).await;
+    assert_eq!(answer.header("x-amz-checksum-sha256"), Some(format!("{whole}-1").as_str()), "{answer:?}");
+    let answer = server.send(shown("/bucket/k?partNumber=1")).await;
+    assert_eq!(answer.header("x-amz-checksum-sha256"), Some(sha256.as_str()), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_write_to_a_suspended_bucket_names_no_version() {
+    let server = Server::new().await;
+    let xml = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
+    server.send(put("/bucket?versioning").body(xml)).await.succeeded(200);
+    let written = server.send(put("/bucket/k").body("data").header("x-amz-tagging", "b=2&a=1")).await.succeeded(200);
+    assert_eq!(written.header("x-amz-version-id"), None);
+    assert_eq!(server.send(get("/bucket/k")).await.header("x-amz-version-id"), Some("null"));
+    let tags = server.send(get("/bucket/k?tagging")).await.text;
+    assert!(tags.find("<Key>a</Key>") < tags.find("<Key>b</Key>"), "a header's tags are kept in order: {tags}");
+}

@@ -34,7 +34,7 @@ const READ_BUFFERS: usize = 64 << 20;
 const READ_QUEUE: usize = 1024;
 /// Sizes of segments unless configured, by the size of the drive.
 const SMALLEST_SEGMENT: u64 = 16 << 20;
-const LARGEST_SEGMENT: u64 = 256 << 20;
+const LARGEST_SEGMENT: u32 = 256 << 20;
 
 /// Who does the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,11 @@ pub struct LocalOptions {
     pub drives: Vec<Arc<dyn Disk>>,
     /// The store's id, from the index; durable there before the drives are opened for the first time.
     pub store_id: [u8; 16],
-    /// Length of new segments in bytes, a multiple of 4096; by default a 64th of the drive, 16 to 256 MiB.
+    /// Length of new segments in bytes, a multiple of 4096; by default a 64th of the drive, from 16 MiB to
+    /// `largest_segment_bytes`.
     pub segment_bytes: Option<u32>,
+    /// The largest that segments become by default; 256 MiB is a good number.
+    pub largest_segment_bytes: u32,
     /// Free bytes below which a drive takes no new segments; by default 2 % of it, 64 MiB to 1 GiB.
     pub reserve_bytes: Option<u64>,
     /// Segments kept ready on each drive once it is written to; 2 is a good number.
@@ -81,6 +84,7 @@ impl LocalOptions {
             drives,
             store_id,
             segment_bytes: None,
+            largest_segment_bytes: LARGEST_SEGMENT,
             reserve_bytes: None,
             spares: 2,
             read_threads: 16,
@@ -91,7 +95,7 @@ impl LocalOptions {
 
     fn settings(&self, disk: &dyn Disk) -> Result<DriveSettings> {
         let total = disk.space()?.total;
-        let by_size = (total / 64).clamp(SMALLEST_SEGMENT, LARGEST_SEGMENT);
+        let by_size = (total / 64).clamp(SMALLEST_SEGMENT, u64::from(self.largest_segment_bytes).max(SMALLEST_SEGMENT));
         let by_size = 1u32 << by_size.ilog2();
         let segment_bytes = self.segment_bytes.unwrap_or(by_size);
         if !segment_bytes.is_multiple_of(SLOT_BYTES) || segment_bytes <= DATA_START {

@@ -1,17 +1,16 @@
 //! What every metadata engine must do: one suite, run on each engine by [`contract_tests`].
 
-use std::collections::BTreeMap;
+mod model;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::{
-    Batch, Cached, Check, Commit, Family, Kv, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_VALUE_BYTES, Scan, Visit,
-};
+use super::{Batch, Cached, Commit, Family, Kv, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_VALUE_BYTES, Scan, Visit};
 use crate::error::{Result, StoreError};
+
+pub use self::model::random_batches_match_a_model;
 
 /// An empty engine for one test, and what must outlive it.
 pub struct Fixture {
@@ -146,7 +145,8 @@ pub async fn prefix_checks_see_prefixes(Fixture { kv, .. }: &Fixture) {
     for taken in [&b""[..], b"a", b"a/", b"a/1", b"b", &[0xff], &[0xff, 0xff], &last] {
         assert!(!empty(taken).await, "{taken:?}");
     }
-    for free in [&b"a/1/"[..], b"a0", b"A", b"b1", &[0xfe], &[0xff, 0xff, 0], &[0xff, 0xff, 1, 0], &[0xff, 0xff, 0xff]] {
+    for free in [&b"a/1/"[..], b"a0", b"A", b"b1", &[0xfe], &[0xff, 0xff, 0], &[0xff, 0xff, 1, 0], &[0xff, 0xff, 0xff]]
+    {
         assert!(empty(free).await, "{free:?}");
     }
     let mut batch = put(Family::Refs, b"a/2", b"");
@@ -216,9 +216,7 @@ pub async fn scans_keep_their_bounds(Fixture { kv, .. }: &Fixture) {
     }
     committed(&**kv, batch).await;
     committed(&**kv, put(Family::Versions, b"b", b"other family")).await;
-    let scan = |from: &str, to: Option<&str>| {
-        rows(&**kv, &[Family::Current], from.as_bytes(), to.map(str::as_bytes))
-    };
+    let scan = |from: &str, to: Option<&str>| rows(&**kv, &[Family::Current], from.as_bytes(), to.map(str::as_bytes));
     assert_eq!(keys(&scan("", None)), [&b"a"[..], b"b", b"b\0", b"c", b"d"]);
     assert_eq!(keys(&scan("b", Some("c"))), [&b"b"[..], b"b\0"]);
     assert_eq!(keys(&scan("b\0", None)), [&b"b\0"[..], b"c", b"d"]);
@@ -231,8 +229,12 @@ pub async fn scans_keep_their_bounds(Fixture { kv, .. }: &Fixture) {
 pub async fn scans_merge_families(Fixture { kv, .. }: &Fixture) {
     let mut batch = Batch::default();
     for (family, key) in [
-        (Family::Current, "a"), (Family::Current, "c"), (Family::Current, "d"),
-        (Family::Versions, "b"), (Family::Versions, "c"), (Family::Versions, "e"),
+        (Family::Current, "a"),
+        (Family::Current, "c"),
+        (Family::Current, "d"),
+        (Family::Versions, "b"),
+        (Family::Versions, "c"),
+        (Family::Versions, "e"),
     ] {
         batch.put(family, key.into(), family.name().into());
     }
@@ -252,7 +254,8 @@ pub async fn scans_seek_and_stop(Fixture { kv, .. }: &Fixture) {
         batch.put(Family::Versions, format!("{:02}", number / 10 * 10).into(), Vec::new());
     }
     committed(&**kv, batch).await;
-    let scan = Scan { families: vec![Family::Current, Family::Versions], from: b"05".to_vec(), to: Some(b"80".to_vec()) };
+    let scan =
+        Scan { families: vec![Family::Current, Family::Versions], from: b"05".to_vec(), to: Some(b"80".to_vec()) };
     let mut seen = Vec::new();
     let result = kv.scan(&scan, &mut |family, key, _| {
         seen.push(format!("{}{}", String::from_utf8_lossy(key), &family.name()[..1]));
@@ -295,18 +298,19 @@ pub async fn scans_see_one_moment(Fixture { kv, .. }: &Fixture) {
         let changed = AtomicBool::new(false);
         let families = vec![Family::Current, Family::Versions];
         let mut seen = Vec::new();
-        scanning.scan(&Scan { families, from: Vec::new(), to: None }, &mut |_, key, value| {
-            if !changed.swap(true, Ordering::Relaxed) {
-                let mut batch = put(Family::Current, b"b", b"after");
-                batch.put(Family::Current, b"e".to_vec(), b"after".to_vec());
-                batch.delete(Family::Versions, b"c".to_vec());
-                let answer = inside.block_on(other.commit(batch)).expect("commits during a scan");
-                assert_eq!(answer, Commit::Committed);
-            }
-            seen.push((key.to_vec(), value.to_vec()));
-            if key == b"c" { Visit::Seek(b"c\0".to_vec()) } else { Visit::Next }
-        })
-        .map(|()| seen)
+        scanning
+            .scan(&Scan { families, from: Vec::new(), to: None }, &mut |_, key, value| {
+                if !changed.swap(true, Ordering::Relaxed) {
+                    let mut batch = put(Family::Current, b"b", b"after");
+                    batch.put(Family::Current, b"e".to_vec(), b"after".to_vec());
+                    batch.delete(Family::Versions, b"c".to_vec());
+                    let answer = inside.block_on(other.commit(batch)).expect("commits during a scan");
+                    assert_eq!(answer, Commit::Committed);
+                }
+                seen.push((key.to_vec(), value.to_vec()));
+                if key == b"c" { Visit::Seek(b"c\0".to_vec()) } else { Visit::Next }
+            })
+            .map(|()| seen)
     });
     let seen = seen.await.expect("runs").expect("scans");
     let keys: Vec<_> = seen.iter().map(|(key, _)| key.as_slice()).collect();
@@ -396,130 +400,4 @@ pub async fn a_broken_counter_harms_no_other(Fixture { kv, .. }: &Fixture) {
     committed(&**kv, add(b"m", 1)).await;
     assert_eq!(kv.get(Family::Current, b"a").expect("reads"), None);
     assert_eq!(counter(&**kv, b"m"), Some(2));
-}
-
-type Model = BTreeMap<(Family, Vec<u8>), Vec<u8>>;
-
-const MODELLED: [Family; 3] = [Family::Current, Family::Versions, Family::Counters];
-
-/// The contract of [`Batch`], written as plainly as possible.
-fn apply_to_model(model: &mut Model, batch: &Batch) -> Commit {
-    for (index, check) in batch.checks.iter().enumerate() {
-        let holds = match check {
-            Check::Unchanged { family, key, was } => {
-                model.get(&(*family, key.clone())).map(Vec::as_slice) == was.as_deref()
-            }
-            Check::PrefixEmpty { family, prefix } => !model.keys().any(|(f, k)| f == family && k.starts_with(prefix)),
-        };
-        if !holds {
-            return Commit::Conflict(index);
-        }
-    }
-    for (family, key) in &batch.deletes {
-        model.remove(&(*family, key.clone()));
-    }
-    for (family, key, value) in &batch.puts {
-        model.insert((*family, key.clone()), value.clone());
-    }
-    for (family, key, delta) in &batch.adds {
-        let slot = (*family, key.clone());
-        let before = model.get(&slot).map_or(0, |row| i64::from_le_bytes(row[..].try_into().expect("eight bytes")));
-        if before + delta == 0 {
-            model.remove(&slot);
-        } else {
-            model.insert(slot, (before + delta).to_le_bytes().to_vec());
-        }
-    }
-    Commit::Committed
-}
-
-fn short_key() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop::sample::select(vec![0, b'a', b'b', 0xff]), 0..4)
-}
-
-fn plain_family() -> impl Strategy<Value = Family> {
-    prop::sample::select(vec![Family::Current, Family::Versions])
-}
-
-fn any_batch() -> impl Strategy<Value = Batch> {
-    let value = prop::collection::vec(any::<u8>(), 0..3);
-    let unchanged = (plain_family(), short_key(), prop::option::of(value.clone()))
-        .prop_map(|(family, key, was)| Check::Unchanged { family, key, was: was.map(Bytes::from) });
-    let prefix = (plain_family(), short_key()).prop_map(|(family, prefix)| Check::PrefixEmpty { family, prefix });
-    (
-        prop::collection::vec(prop_oneof![unchanged, prefix], 0..2),
-        prop::collection::vec((plain_family(), short_key(), value), 0..5),
-        prop::collection::vec((plain_family(), short_key()), 0..5),
-        prop::collection::vec((Just(Family::Counters), short_key(), -2..3_i64), 0..4),
-    )
-        .prop_map(|(checks, puts, deletes, adds)| Batch { checks, puts, deletes, adds })
-}
-
-/// What the model says that a scan shows when each row in `seeks` answers with a seek past all keys that it begins.
-fn model_scan(model: &Model, scan: &Scan, seeks: &[Vec<u8>]) -> Vec<Row> {
-    let order = |family: &Family| scan.families.iter().position(|other| other == family);
-    let mut all: Vec<_> = model
-        .iter()
-        .filter(|((family, key), _)| {
-            order(family).is_some() && *key >= scan.from && scan.to.as_ref().is_none_or(|to| key < to)
-        })
-        .map(|((family, key), value)| (*family, key.clone(), value.clone()))
-        .collect();
-    all.sort_by_key(|(family, key, _)| (key.clone(), order(family)));
-    let (mut shown, mut from) = (Vec::new(), Vec::new());
-    for row in all {
-        if row.1 >= from {
-            from = if seeks.contains(&row.1) { [&row.1[..], b"b"].concat() } else { row.1.clone() };
-            shown.push(row);
-        }
-    }
-    shown
-}
-
-fn engine_scan(kv: &dyn Kv, scan: &Scan, seeks: &[Vec<u8>]) -> Result<Vec<Row>> {
-    let mut shown = Vec::new();
-    kv.scan(scan, &mut |family, key, value| {
-        shown.push((family, key.to_vec(), value.to_vec()));
-        if seeks.iter().any(|seek| seek == key) { Visit::Seek([key, b"b"].concat()) } else { Visit::Next }
-    })?;
-    Ok(shown)
-}
-
-pub async fn random_batches_match_a_model(Fixture { kv, .. }: &Fixture) {
-    let from_environment = std::env::var("CAIRN_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed: u64 = from_environment.unwrap_or_else(|| getrandom::u64().expect("randomness"));
-    println!("CAIRN_TEST_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { cases: 150, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    // One model for all cases: rows pile up, so that later cases meet what earlier ones left. Hence no shrinking.
-    let model = parking_lot::Mutex::new(Model::new());
-    let (kv, inside) = (kv.clone(), tokio::runtime::Handle::current());
-    let cases = move || {
-        let scans = (short_key(), prop::option::of(short_key()), prop::collection::vec(short_key(), 0..4), any::<bool>());
-        runner.run(&(prop::collection::vec(any_batch(), 1..8), scans), |(batches, (from, to, seeks, turned))| {
-            let mut model = model.lock();
-            // Sent before any is awaited, so that they meet in one group.
-            let sent: Vec<_> = batches.iter().map(|batch| kv.commit(batch.clone())).collect();
-            for (batch, answer) in batches.iter().zip(sent) {
-                let expected = apply_to_model(&mut model, batch);
-                prop_assert_eq!(inside.block_on(answer).expect("answers"), expected);
-            }
-            let mut families = MODELLED.to_vec();
-            if turned {
-                families.reverse();
-            }
-            let scan = Scan { families, from, to };
-            prop_assert_eq!(engine_scan(&*kv, &scan, &seeks).expect("scans"), model_scan(&model, &scan, &seeks));
-            for ((family, key), value) in &*model {
-                let row = kv.get(*family, key).expect("reads");
-                prop_assert_eq!(row.as_deref(), Some(value.as_slice()));
-            }
-            Ok(())
-        })
-    };
-    if let Err(failure) = tokio::task::spawn_blocking(cases).await.expect("runs") {
-        panic!("CAIRN_TEST_SEED={seed}: {failure}");
-    }
 }

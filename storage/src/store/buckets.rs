@@ -12,7 +12,7 @@ use crate::types::{BucketId, Timestamp};
 /// Attempts at a change of a bucket's record before the caller is told to come back.
 const ATTEMPTS: u32 = 64;
 /// Sub-resources of a bucket are few; this bounds the deletion's batch.
-const MAX_CONFIGS: usize = 256;
+pub(crate) const MAX_CONFIGS: usize = 256;
 
 /// A bucket to create.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod list;
 #[cfg(feature = "rocks")]
 mod open;
 mod read;
+mod segments;
 mod staged;
 mod uploads;
 mod write;
@@ -26,12 +27,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
+pub(crate) use buckets::MAX_CONFIGS;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
 pub use commit::{Change, Edit, KeyView, Outcome};
 pub use list::{Seek, Step};
 #[cfg(feature = "rocks")]
 pub use open::StoreOptions;
 pub use read::{DataReader, DataStream};
+pub use segments::segments_in_use;
 pub use staged::Staged;
 pub(crate) use staged::root_child;
 pub use uploads::{Completion, OpenUpload};

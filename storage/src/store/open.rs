@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Limits, Store};
-use crate::chunks::SegmentUse;
+use super::{Limits, Store, segments_in_use};
 use crate::chunks::local::{LocalChunks, LocalOptions};
 use crate::disk::Disk;
 use crate::disk::blocking::BlockingDisk;
 use crate::disk::data_directory::DataDirectory;
-use crate::error::{Corruption, Result, StoreError};
-use crate::index::keys;
+use crate::error::{Result, StoreError};
 use crate::kv::rocks::{RocksKv, RocksOptions};
-use crate::kv::{Family, Kv, Scan, Visit};
+use crate::kv::Kv;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -22,8 +20,8 @@ pub struct StoreOptions {
     pub data: Vec<PathBuf>,
     /// Memory for the index: cached blocks and memtables, bytes.
     pub block_cache_bytes: usize,
-    /// Length of new segments in bytes; by default it follows the size of the drive.
-    pub segment_bytes: Option<u32>,
+    /// The largest that segment files become, bytes; small drives get smaller ones.
+    pub largest_segment_bytes: u32,
     /// What bounds memory and threads.
     pub limits: Limits,
 }
@@ -64,7 +62,10 @@ impl Store {
             drives.push(Arc::new(BlockingDisk::open(directory.folder("segments")?)?));
         }
         let live = segments_in_use(kv.as_ref())?;
-        let chunks = LocalOptions { segment_bytes: options.segment_bytes, ..LocalOptions::new(drives, store_id) };
+        let chunks = LocalOptions {
+            largest_segment_bytes: options.largest_segment_bytes,
+            ..LocalOptions::new(drives, store_id)
+        };
         let chunks = LocalChunks::open(chunks, live)?;
         Self::with_directories(kv, chunks, options.limits, directories)
     }
@@ -74,29 +75,4 @@ fn new_store_id() -> Result<[u8; 16]> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| StoreError::Open(format!("no random numbers: {error}")))?;
     Ok(id)
-}
-
-/// The segments in which the index places chunks.
-pub fn segments_in_use(kv: &dyn Kv) -> Result<Vec<SegmentUse>> {
-    let (mut used, mut damaged) = (Vec::new(), None);
-    let scan = Scan {
-        families: vec![Family::Counters],
-        from: keys::segments(),
-        to: keys::after_prefix(&keys::segments()),
-    };
-    kv.scan(&scan, &mut |_, key, value| {
-        let live = value.try_into().ok().map(i64::from_le_bytes).and_then(|bytes| u64::try_from(bytes).ok());
-        match (keys::parse_segment(key), live) {
-            (Some((drive, segment)), Some(live_bytes)) if live_bytes > 0 => {
-                used.push(SegmentUse { drive, segment, live_bytes });
-            }
-            (Some(_), Some(_)) => {}
-            _ => damaged = Some(format!("segment counter {key:?}")),
-        }
-        Visit::Next
-    })?;
-    match damaged {
-        Some(what) => Err(Corruption::Row { family: Family::Counters.name(), what }.into()),
-        None => Ok(used),
-    }
 }

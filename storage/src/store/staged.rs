@@ -243,7 +243,11 @@ impl Store {
         let manifest = (!known).then_some(NewManifest { id, root, pages, children });
         let mut staged = Staged { data: Data::Empty, size, inline: None, fresh, manifest, _pins: pins };
         if !known && entries > ENTRIES_IN_ONE_COMMIT {
-            self.stage_large(&mut staged).await?;
+            // On a task of its own: pins and holds must outlive the commits that they protect, also when the caller
+            // leaves.
+            let store = Arc::clone(self);
+            let staging = tokio::spawn(async move { store.stage_large(&mut staged).await.map(|()| staged) });
+            staged = staging.await.map_err(|_| StoreError::Closed)??;
         }
         Ok((id, staged))
     }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::staged::PlacedChunk;
 use super::{BUFFER_UNIT, INLINE_BYTES, Staged, Store};
+use crate::chunks::Written;
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Child};
 use crate::kv::Family;
@@ -76,9 +77,20 @@ impl Store {
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let pin = self.pins.pin(Child::Chunk(id)).await;
         let known = self.get(Family::Chunks, keys::chunk(id)).await?.is_some();
-        let written = if known { None } else { Some(self.chunks.write(id, data).await?) };
+        let written = if known { None } else { Some(self.write_chunk(id, data).await?) };
         drop(room);
         Ok(PlacedChunk { id, length, pin, written })
+    }
+}
+
+impl Store {
+    /// Block checksums are computed before the chunk is queued: off the async workers where that takes long.
+    async fn write_chunk(&self, id: ChunkId, data: Bytes) -> Result<Written> {
+        if data.len() <= HASH_IN_PLACE_BYTES {
+            return self.chunks.write(id, data).await;
+        }
+        let chunks = Arc::clone(&self.chunks);
+        self.hashes.run(move || chunks.write(id, data)).await.await
     }
 }
 

@@ -77,9 +77,9 @@ impl Overlay {
 
     /// Rows by family and key; `None` is a row to remove.
     pub(super) fn rows(&self) -> impl Iterator<Item = (Family, &[u8], Option<&[u8]>)> {
-        self.0.iter().flat_map(|(family, rows)| {
-            rows.iter().map(|(key, value)| (*family, key.as_slice(), value.as_deref()))
-        })
+        self.0
+            .iter()
+            .flat_map(|(family, rows)| rows.iter().map(|(key, value)| (*family, key.as_slice(), value.as_deref())))
     }
 }
 
@@ -189,7 +189,12 @@ async fn answered(answer: oneshot::Receiver<Result<Commit>>) -> Result<Commit> {
 }
 
 impl Gate {
-    fn send(&self, batch: Batch, bytes: usize, room: OwnedSemaphorePermit) -> Result<oneshot::Receiver<Result<Commit>>> {
+    fn send(
+        &self,
+        batch: Batch,
+        bytes: usize,
+        room: OwnedSemaphorePermit,
+    ) -> Result<oneshot::Receiver<Result<Commit>>> {
         let (answer, answered) = oneshot::channel();
         let request = Request { batch, bytes, answer, room };
         self.figures.queued.fetch_add(1, Ordering::Relaxed);
@@ -408,13 +413,18 @@ mod tests {
         let mut if_none = put("y", b"3");
         if_none.check_prefix_empty(Family::Current, b"x".to_vec());
         let batches = vec![
-            create("x", b"1"), create("x", b"2"), replace("x", b"1", b"4"), replace("x", b"1", b"5"),
-            if_none.clone(), clear, if_none, create("z", b"6"),
+            create("x", b"1"),
+            create("x", b"2"),
+            replace("x", b"1", b"4"),
+            replace("x", b"1", b"5"),
+            if_none.clone(),
+            clear,
+            if_none,
+            create("z", b"6"),
         ];
         let (outcomes, rows) = bench.group(batches, Ok(())).await;
-        let expected = [
-            "committed", "conflict", "committed", "conflict", "conflict", "committed", "committed", "committed",
-        ];
+        let expected =
+            ["committed", "conflict", "committed", "conflict", "conflict", "committed", "committed", "committed"];
         assert_eq!(short(&outcomes), expected);
         assert_eq!(rows, 4, "each row is written once: x gone, y, z, the counter");
         assert!(!bench.has("x") && bench.has("y") && bench.has("z"));

@@ -5,6 +5,7 @@ mod options;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use self::options::RocksOptions;
 
 use self::committer::{Committer, Engine, Figures, Overlay, WriteFailure};
 use self::options::Memory;
+use self::watch::Watch;
 use super::verify::prefix_end;
 use super::{Batch, Cached, CommitFuture, Family, Kv, Scan, Visitor};
 use crate::error::{Corruption, Result, StoreError};
@@ -51,12 +53,13 @@ impl RocksKv {
     /// [`StoreError::Open`] where another process has it open, or a newer release has written it.
     pub fn open(path: &Path, options: RocksOptions) -> Result<Arc<Self>> {
         let memory = Memory::new(&options);
-        let families = Family::ALL.iter().map(|family| {
-            ColumnFamilyDescriptor::new(family.name(), options::family(*family, &memory))
-        });
+        let watch = Watch::default();
+        let families = Family::ALL
+            .iter()
+            .map(|family| ColumnFamilyDescriptor::new(family.name(), options::family(*family, &memory)));
         let default = ColumnFamilyDescriptor::new("default", options::family(Family::System, &memory));
         let opened = DB::open_cf_descriptors(
-            &options::database(&options, &memory),
+            &options::database(&options, &memory, watch.clone()),
             path,
             families.chain([default]).collect::<Vec<_>>(),
         );
@@ -68,6 +71,7 @@ impl RocksKv {
             database: database.clone(),
             durable: options::durable(),
             patient: options::patient(),
+            watch,
             full: false,
         };
         let committer = Committer::start(writer, figures.clone(), options.on_fatal)?;
@@ -185,6 +189,7 @@ struct Writer {
     database: Arc<Database>,
     durable: WriteOptions,
     patient: ReadOptions,
+    watch: Watch,
     full: bool,
 }
 
@@ -219,6 +224,9 @@ impl Engine for Writer {
                 Ok(())
             }
             Err(error) if no_space(error.as_ref()) => {
+                if let Some(fatal) = self.watch.fatal() {
+                    return Err(WriteFailure::Broken(fatal));
+                }
                 // RocksDB watches the free space after this and resumes by itself; until then each write is refused.
                 if !std::mem::replace(&mut self.full, true) {
                     tracing::warn!(%error, "no space left for the index");
@@ -279,10 +287,12 @@ impl Kv for RocksKv {
         let whole = |property: &properties::PropName| {
             database.db.property_int_value(property).ok().flatten().map_or(0.0, figure)
         };
-        let keys = database.family(Family::Current).ok().and_then(|family| {
-            database.db.property_int_value_cf(family, properties::ESTIMATE_NUM_KEYS).ok().flatten()
-        });
+        let keys = database
+            .family(Family::Current)
+            .ok()
+            .and_then(|family| database.db.property_int_value_cf(family, properties::ESTIMATE_NUM_KEYS).ok().flatten());
         let memory = &database.memory;
+        let bytes = |value: usize| figure(value as u64);
         vec![
             ("index_commits", "Batches committed.", commits),
             ("index_groups", "Groups of batches written, one sync each.", groups),
@@ -290,8 +300,8 @@ impl Kv for RocksKv {
             ("index_conflicts", "Batches refused because a check did not hold.", of(&figures.conflicts)),
             ("index_queue", "Batches that wait to be committed.", of(&figures.queued)),
             ("index_write_seconds", "Time in writing and syncing groups.", of(&figures.write_micros) / 1e6),
-            ("index_cache_bytes", "Memory of cached blocks and memtables.", memory.cache.get_usage() as f64),
-            ("index_memtable_bytes", "Memory of memtables.", memory.memtables.get_usage() as f64),
+            ("index_cache_bytes", "Memory of cached blocks and memtables.", bytes(memory.cache.get_usage())),
+            ("index_memtable_bytes", "Memory of memtables.", bytes(memory.memtables.get_usage())),
             ("index_compactions", "Compactions that run.", whole(properties::NUM_RUNNING_COMPACTIONS)),
             ("index_current_keys", "Estimate of current objects.", keys.map_or(0.0, figure)),
             ("index_table_bytes", "Bytes of live table files.", database.sum(properties::LIVE_SST_FILES_SIZE)),

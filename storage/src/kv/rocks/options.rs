@@ -9,6 +9,7 @@ use rocksdb::{
 };
 
 use super::committer::OnFatal;
+use super::watch::Watch;
 use crate::kv::Family;
 
 const MIB: usize = 1 << 20;
@@ -83,7 +84,7 @@ impl Memory {
 }
 
 /// Options of the whole database.
-pub(super) fn database(options: &RocksOptions, memory: &Memory) -> Options {
+pub(super) fn database(options: &RocksOptions, memory: &Memory, watch: Watch) -> Options {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut db = Options::default();
     db.create_if_missing(true);
@@ -96,6 +97,7 @@ pub(super) fn database(options: &RocksOptions, memory: &Memory) -> Options {
     // that is missing or short is told by the manifest.
     db.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     db.set_track_and_verify_wals_in_manifest(true);
+    db.add_event_listener(watch);
     db.set_avoid_unnecessary_blocking_io(true);
     db.set_bytes_per_sync(MIB as u64);
     db.set_skip_stats_update_on_db_open(true);

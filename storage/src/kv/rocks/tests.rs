@@ -119,7 +119,10 @@ async fn gauges_tell_what_happened() {
     kv.commit(refused).await.expect("answers");
     let gauges = kv.gauges();
     let value = |name: &str| gauges.iter().find(|gauge| gauge.0 == name).expect("is a gauge").2;
-    assert_eq!([value("index_commits"), value("index_conflicts"), value("index_queue")].map(f64::to_bits), [1.0, 1.0, 0.0].map(f64::to_bits));
+    assert_eq!(
+        [value("index_commits"), value("index_conflicts"), value("index_queue")].map(f64::to_bits),
+        [1.0, 1.0, 0.0].map(f64::to_bits)
+    );
     assert!(value("index_memtable_bytes") > 0.0 && value("index_write_seconds") > 0.0);
 }
 
@@ -132,18 +135,20 @@ fn child_that_commits_until_it_is_killed() {
     let kv = RocksKv::open(Path::new(&directory), small()).expect("opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("starts");
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..8).map(|task| {
-            let kv = kv.clone();
-            tokio::spawn(async move {
-                for number in 0..100_000 {
-                    let mut batch = put(&format!("{task}-{number}"));
-                    batch.put(Family::Versions, format!("{task}-{number}").into(), Vec::new());
-                    batch.add(Family::Counters, b"n".to_vec(), 1);
-                    kv.commit(batch).await.expect("commits");
-                    println!("\nacknowledged {task}-{number}");
-                }
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                let kv = kv.clone();
+                tokio::spawn(async move {
+                    for number in 0..100_000 {
+                        let mut batch = put(&format!("{task}-{number}"));
+                        batch.put(Family::Versions, format!("{task}-{number}").into(), Vec::new());
+                        batch.add(Family::Counters, b"n".to_vec(), 1);
+                        kv.commit(batch).await.expect("commits");
+                        println!("\nacknowledged {task}-{number}");
+                    }
+                })
             })
-        }).collect();
+            .collect();
         for task in tasks {
             task.await.expect("runs");
         }
@@ -176,7 +181,11 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let count = |family: Family| {
         let mut rows = 0;
         let scan = Scan { families: vec![family], from: Vec::new(), to: None };
-        kv.scan(&scan, &mut |_, _, _| { rows += 1; crate::kv::Visit::Next }).expect("scans");
+        kv.scan(&scan, &mut |_, _, _| {
+            rows += 1;
+            crate::kv::Visit::Next
+        })
+        .expect("scans");
         rows
     };
     let (current, versions): (i64, i64) = (count(Family::Current), count(Family::Versions));

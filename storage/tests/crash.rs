@@ -1,0 +1,200 @@
+//! Power cuts at every point of every scenario. Index and disk are put back to what the cut left of them, the store is
+//! opened on that, and must show all that was acknowledged, wholly, and what was under way wholly or not at all. Then
+//! all garbage is collected, which must leave exactly what live data needs, and the store is used again.
+
+mod harness;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use harness::audit::{audit, audit_live_bytes};
+use harness::doubles::Breakage;
+use harness::driver::{Step, Trouble};
+use harness::observe::observe;
+use harness::scenarios::{self, Scenario};
+use harness::world::{Act, Ending, Findings, Recording, World};
+use harness::{Body, Random, runtime, workers};
+use storage::StoreError;
+use storage::disk::sim::{CrashImage, Fault, Repeat, SimDisk};
+use storage::kv::memory::Fault as CommitFault;
+
+const SEED: u64 = 0x5eed_0002;
+/// The least number of images that all scenarios together must give.
+const LEAST_IMAGES: usize = 20_000;
+/// One in so many recoveries is crashed itself.
+const RECOVERY_CRASHED: usize = 12;
+/// Crash points of a recovery that is crashed, and images at each.
+const RECOVERY_POINTS: usize = 8;
+const RECOVERY_IMAGES: usize = 3;
+
+async fn record(scenario: &Scenario, breakage: Breakage) -> Recording {
+    let mut world = World::new(scenario.sizes, breakage);
+    for act in &scenario.script {
+        let outcome = world.act(act).await;
+        outcome.unwrap_or_else(|trouble| panic!("{}: {act:?}: {trouble}", scenario.name));
+    }
+    world.finish()
+}
+
+/// Compares all that can be seen with what may be.
+async fn check(world: &World) -> Result<(), String> {
+    let seen = observe(world.store()).await?;
+    world.state.difference(&seen).map_or(Ok(()), Err)
+}
+
+/// Opens what a crash left, checks it, cleans it up, uses it. Answers what was recorded of that.
+async fn survive(recording: &Recording, at: usize, image: CrashImage) -> Result<Recording, String> {
+    let marker = image.marker.unwrap_or(recording.first_marker);
+    let kv = recording.index_at(image.marker);
+    let possible: Vec<_> = recording.possible(at).collect();
+    let mut world = World::resume(recording.sizes, Breakage::Nothing, image.disk, kv, marker, possible[0].clone());
+    world.open().map_err(|error| format!("does not open: {error}"))?;
+    let seen = observe(world.store()).await?;
+    let differences: Vec<_> = possible.iter().filter_map(|state| state.difference(&seen)).collect();
+    if differences.len() == possible.len() {
+        return Err(format!("neither as before nor as after the operation under way: {differences:?}"));
+    }
+    world.end(Ending::Killed);
+    let kv = recording.index_at(image.marker);
+    let mut world = World::resume(recording.sizes, Breakage::Nothing, world.disk.clone(), kv, marker, seen);
+    use_again(&mut world).await?;
+    Ok(world.finish())
+}
+
+/// Collects all garbage, and uses the store.
+async fn use_again(world: &mut World) -> Result<(), String> {
+    let new = |seed, length| Step::Put("again", "new", Body::new(seed, length));
+    let steps = [Step::CollectAll, Step::CreateBucket("again"), new(1, 20_000), new(70, 33_000), new(71, 100)];
+    let deletion = [Step::Put("again", "more", Body::new(72, 9000)), Step::Delete("again", "new"), Step::CollectAll];
+    for (number, step) in steps.into_iter().chain(deletion).enumerate() {
+        world.act(&Act::Do(step.clone())).await.map_err(|trouble| format!("used again, {step:?}: {trouble}"))?;
+        if number == 0 || number == 7 {
+            audit(&*world.kv).map_err(|what| format!("after collecting garbage ({number}): {what}"))?;
+            audit_live_bytes(world.store(), &*world.kv)?;
+            check(world).await.map_err(|what| format!("after collecting garbage ({number}): {what}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Crashes a recording at one point in all ways.
+async fn crash_at(scenario: &Scenario, recording: &Recording, at: usize, findings: &Findings) {
+    for image in recording.disk.crash_images(at, SEED, scenario.images) {
+        let class = image.class.clone();
+        let number = findings.images.fetch_add(1, Ordering::Relaxed);
+        match survive(recording, at, image).await {
+            Err(what) => {
+                let place = format!("{}, seed {SEED:#x}, crash at {at} of {}, {class}", scenario.name, recording.end);
+                findings.violations.lock().push(format!("{place}: {what}"));
+            }
+            Ok(recovery) if number.is_multiple_of(RECOVERY_CRASHED) => {
+                let found = crash_recovery(&recovery, SEED ^ number as u64, findings).await;
+                let place = format!("{}, seed {SEED:#x}, crash at {at}, {class}, then in recovery", scenario.name);
+                findings.violations.lock().extend(found.into_iter().map(|what| format!("{place}, {what}")));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Crashes a recovery, and the use that followed, at some points.
+async fn crash_recovery(recovery: &Recording, seed: u64, findings: &Findings) -> Vec<String> {
+    let mut random = Random(seed);
+    let mut violations = Vec::new();
+    for nth in 0..RECOVERY_POINTS {
+        // The first operations are those of opening.
+        let at = if nth < RECOVERY_POINTS / 2 { 1 + nth } else { random.below(recovery.end + 1) };
+        for image in recovery.disk.crash_images(at, seed, RECOVERY_IMAGES) {
+            findings.images.fetch_add(1, Ordering::Relaxed);
+            let class = image.class.clone();
+            if let Err(what) = survive(recovery, at, image).await {
+                violations.push(format!("at {at}, {class}: {what}"));
+            }
+        }
+    }
+    violations
+}
+
+/// Crashes scenarios everywhere, on all cores.
+fn crash_everywhere(scenarios: &[Scenario], breakage: Breakage) -> (Vec<String>, usize) {
+    let recordings: Vec<Recording> = {
+        let runtime = runtime();
+        scenarios.iter().map(|scenario| runtime.block_on(record(scenario, breakage))).collect()
+    };
+    let points: Vec<(usize, usize)> =
+        recordings.iter().enumerate().flat_map(|(number, recording)| (0..=recording.end).map(move |at| (number, at))).collect();
+    let (next, findings) = (AtomicUsize::new(0), Findings::default());
+    std::thread::scope(|scope| {
+        for _ in 0..workers() {
+            scope.spawn(|| {
+                let runtime = runtime();
+                while let Some((number, at)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    runtime.block_on(crash_at(&scenarios[*number], &recordings[*number], *at, &findings));
+                }
+            });
+        }
+    });
+    (findings.violations.into_inner(), findings.images.into_inner())
+}
+
+fn some(violations: &[String]) -> &[String] {
+    &violations[..violations.len().min(5)]
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut_at_any_point() {
+    let scenarios = scenarios::all();
+    let mut total = 0;
+    for scenario in &scenarios {
+        let started = std::time::Instant::now();
+        let (violations, images) = crash_everywhere(std::slice::from_ref(scenario), Breakage::Nothing);
+        assert!(violations.is_empty(), "{} violations in {images} images: {:#?}", violations.len(), some(&violations));
+        println!("{}: {images} images, {:?}", scenario.name, started.elapsed());
+        total += images;
+    }
+    println!("{total} crash images of {} scenarios, no violation", scenarios.len());
+    assert!(total >= LEAST_IMAGES, "only {total} images");
+}
+
+fn named(name: &str) -> Vec<Scenario> {
+    let found: Vec<_> = scenarios::all().into_iter().filter(|scenario| scenario.name == name).collect();
+    assert_eq!(found.len(), 1, "there is one scenario {name}");
+    found
+}
+
+/// Crashes a broken store; answers what was found, of which there must be something.
+fn caught(breakage: Breakage, scenario: &str) -> Vec<String> {
+    let (violations, images) = crash_everywhere(&named(scenario), breakage);
+    println!("{breakage:?}, {scenario}: {} violations in {images} images, e.g. {:?}", violations.len(), violations.first());
+    assert!(!violations.is_empty(), "{breakage:?} was not noticed in {images} images");
+    violations
+}
+
+#[test]
+fn a_store_that_commits_before_it_writes_is_caught() {
+    let violations = caught(Breakage::CommitBeforeWrite, "large put");
+    assert!(violations.iter().any(|what| what.contains("reading")), "{:?}", some(&violations));
+}
+
+#[test]
+fn a_store_that_answers_before_the_sync_is_caught() {
+    let violations = caught(Breakage::AnswerBeforeSync, "large put");
+    assert!(violations.iter().any(|what| what.contains("reading")), "{:?}", some(&violations));
+}
+
+#[test]
+fn an_index_that_answers_before_its_commit_is_caught() {
+    let lost = caught(Breakage::AnswerBeforeCommit, "small put");
+    assert!(lost.iter().any(|what| what.contains("neither as before")), "{:?}", some(&lost));
+    caught(Breakage::AnswerBeforeCommit, "segments rolled and recycled");
+}
+
+#[test]
+fn a_collector_that_overlooks_references_is_caught() {
+    let violations = caught(Breakage::BlindCollector, "copy");
+    assert!(violations.iter().any(|what| what.contains("reading")), "{:?}", some(&violations));
+}
+
+#[test]
+fn a_chunk_store_that_recycles_live_segments_is_caught() {
+    caught(Breakage::ForgottenChunks, "segments rolled and recycled");
+}

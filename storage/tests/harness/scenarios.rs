@@ -1,0 +1,226 @@
+//! The scripts that are crashed at every point.
+
+use storage::index::records::Versioning;
+
+use super::driver::{Name, Step};
+use super::world::{Act, Ending, Sizes};
+use super::{Body, LARGE_SEGMENT, SMALL_SEGMENT};
+
+/// A script and what it runs on.
+#[derive(Clone)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub sizes: Sizes,
+    /// Images at each crash point at most.
+    pub images: usize,
+    pub script: Vec<Act>,
+}
+
+const B: Name = "bucket";
+const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT };
+const LARGE: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: LARGE_SEGMENT };
+/// Chunks so small that an object has more of them than fit into one commit.
+const TINY: Sizes = Sizes { chunk_bytes: 512, segment_bytes: LARGE_SEGMENT };
+
+fn put(key: Name, seed: u64, length: usize) -> Step {
+    Step::Put(B, key, Body::new(seed, length))
+}
+
+fn part(number: u16, seed: u64, length: usize) -> Step {
+    Step::Part(0, number, Body::new(seed, length))
+}
+
+fn scenario(name: &'static str, sizes: Sizes, images: usize, steps: Vec<Step>) -> Scenario {
+    let script = std::iter::once(Step::CreateBucket(B)).chain(steps).map(Act::Do).collect();
+    Scenario { name, sizes, images, script }
+}
+
+fn versioned(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.insert(0, Step::Versioning(B, Versioning::Enabled));
+    steps
+}
+
+/// Every scenario.
+pub fn all() -> Vec<Scenario> {
+    let mut all = objects();
+    all.extend(uploads());
+    all.extend(space());
+    all
+}
+
+fn objects() -> Vec<Scenario> {
+    vec![
+        Scenario { name: "first open", sizes: SMALL, images: 40, script: vec![Act::Reopen(Ending::Killed)] },
+        scenario("small put", SMALL, 40, vec![put("a", 1, 100), put("b", 2, 4096), put("c", 3, 5000)]),
+        scenario("large put", SMALL, 50, vec![put("a", 1, 40_000), put("b", 2, 33_000)]),
+        scenario("dedup put", SMALL, 50, vec![put("a", 1, 20_000), put("b", 1, 20_000), put("c", 1, 33_000)]),
+        scenario(
+            "overwrite",
+            SMALL,
+            50,
+            vec![put("a", 1, 20_000), put("a", 2, 9000), Step::CollectAll, put("a", 3, 100), put("a", 1, 20_000)],
+        ),
+        scenario(
+            "versioned overwrite",
+            SMALL,
+            50,
+            versioned(vec![
+                put("a", 1, 9000),
+                put("a", 2, 100),
+                Step::Delete(B, "a"),
+                Step::Versioning(B, Versioning::Suspended),
+                put("a", 3, 9000),
+                put("a", 4, 5000),
+                Step::Delete(B, "a"),
+                Step::CollectAll,
+            ]),
+        ),
+        scenario(
+            "delete",
+            SMALL,
+            50,
+            vec![put("a", 1, 20_000), put("b", 2, 100), Step::Delete(B, "a"), Step::Delete(B, "b"), Step::CollectAll, put("a", 1, 20_000)],
+        ),
+        scenario(
+            "delete version and promote",
+            SMALL,
+            50,
+            versioned(vec![
+                put("a", 1, 9000),
+                put("a", 2, 9000),
+                Step::Delete(B, "a"),
+                Step::DeleteVersion((B, "a", 0)),
+                Step::DeleteVersion((B, "a", 0)),
+                Step::Collect(100),
+                Step::DeleteVersion((B, "a", 0)),
+                Step::CollectAll,
+            ]),
+        ),
+        scenario(
+            "copy",
+            SMALL,
+            50,
+            vec![
+                put("a", 1, 20_000),
+                put("small", 2, 100),
+                Step::Copy((B, "a", 0), B, "b"),
+                Step::Copy((B, "small", 0), B, "c"),
+                Step::Delete(B, "a"),
+                Step::CollectAll,
+                Step::Tag((B, "b", 0), 1),
+                Step::Delete(B, "b"),
+                Step::CollectAll,
+            ],
+        ),
+    ]
+}
+
+fn uploads() -> Vec<Scenario> {
+    let many = (1..=160).map(|number| part(number, u64::from(number) % 5, 600));
+    let end = [Step::Complete(0, 1), Step::Collect(20), Step::Delete(B, "a"), Step::CollectAll];
+    vec![
+        scenario(
+            "multipart complete",
+            SMALL,
+            50,
+            vec![
+                Step::CreateUpload(B, "a"),
+                part(1, 1, 9000),
+                part(2, 2, 9000),
+                part(2, 3, 20_000),
+                Step::Complete(0, 1),
+                Step::CollectAll,
+                Step::Copy((B, "a", 0), B, "b"),
+                Step::Delete(B, "a"),
+                Step::CollectAll,
+            ],
+        ),
+        scenario(
+            "abort",
+            SMALL,
+            50,
+            vec![
+                put("b", 1, 9000),
+                Step::CreateUpload(B, "a"),
+                part(1, 1, 9000),
+                part(2, 2, 20_000),
+                Step::CopyPart(0, 3, (B, "b", 0)),
+                Step::Abort(0),
+                Step::CollectAll,
+                put("a", 2, 20_000),
+            ],
+        ),
+        scenario("upload of many parts", LARGE, 12, std::iter::once(Step::CreateUpload(B, "a")).chain(many).chain(end).collect()),
+        scenario(
+            "bucket deleted with its uploads",
+            SMALL,
+            40,
+            vec![
+                Step::Config(B, Some(1)),
+                Step::CreateUpload(B, "a"),
+                part(1, 1, 9000),
+                Step::CreateUpload(B, "b"),
+                Step::DeleteBucket(B),
+                Step::CreateBucket(B),
+                put("a", 1, 9000),
+                Step::CollectAll,
+                put("b", 2, 9000),
+            ],
+        ),
+    ]
+}
+
+fn space() -> Vec<Scenario> {
+    let mut recovery = vec![Act::Do(Step::CreateBucket(B)), Act::Do(put("a", 1, 20_000)), Act::Reopen(Ending::Killed)];
+    recovery.extend([Act::Do(put("b", 2, 20_000)), Act::Reopen(Ending::Closed), Act::Do(put("c", 3, 9000))]);
+    recovery.extend([Act::Do(Step::Delete(B, "a")), Act::Reopen(Ending::Killed), Act::Do(Step::CollectAll)]);
+    recovery.extend([Act::Do(put("d", 4, 33_000)), Act::Reopen(Ending::Killed), Act::Do(put("e", 5, 700))]);
+    let restarts = |name, sizes| Scenario { name, sizes, images: 50, script: recovery.clone() };
+    vec![
+        scenario(
+            "chunks and manifests collected",
+            SMALL,
+            50,
+            vec![
+                put("a", 1, 9000),
+                put("b", 1, 20_000),
+                put("c", 2, 20_000),
+                Step::Delete(B, "b"),
+                Step::Collect(1),
+                Step::Collect(2),
+                Step::CollectAll,
+                Step::Delete(B, "c"),
+                Step::Collect(1),
+                put("c", 2, 20_000),
+                Step::CollectAll,
+            ],
+        ),
+        scenario("segments rolled and recycled", SMALL, 50, recycling()),
+        scenario(
+            "large manifest",
+            TINY,
+            10,
+            vec![put("a", 1, 90_000), put("b", 1, 90_000), Step::Delete(B, "a"), Step::Collect(2), Step::Delete(B, "b"), Step::CollectAll],
+        ),
+        restarts("restarts with small segments", SMALL),
+        restarts("restarts with large segments", LARGE),
+    ]
+}
+
+/// Fills segments, empties them, and fills them again.
+pub fn recycling() -> Vec<Step> {
+    vec![
+        put("a", 1, 33_000),
+        put("b", 2, 33_000),
+        Step::Delete(B, "a"),
+        Step::CollectAll,
+        put("c", 3, 33_000),
+        Step::Delete(B, "b"),
+        Step::CollectAll,
+        put("d", 4, 33_000),
+        put("e", 5, 33_000),
+        Step::Delete(B, "c"),
+        Step::CollectAll,
+        put("f", 1, 33_000),
+    ]
+}

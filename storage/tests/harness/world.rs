@@ -1,0 +1,189 @@
+//! A store that is watched: each operation notes where in the disk's log it began and was acknowledged, and each
+//! commit of the index is a marker there, so that disk and index of any moment can be put together again.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use storage::Store;
+use storage::chunks::ChunkStore;
+use storage::chunks::local::{LocalChunks, Threading};
+use storage::disk::Disk;
+use storage::disk::sim::SimDisk;
+use storage::kv::Kv;
+use storage::kv::memory::{MemoryKv, OnCommit};
+
+use super::doubles::{BlindKv, Breakage, EagerKv, ForgottenChunks, LateDisk, Syncs};
+use super::driver::{Driver, Step, Trouble};
+use super::state::State;
+use super::{limits, open_chunks};
+
+/// The sizes that a world is built with.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub chunk_bytes: u32,
+    pub segment_bytes: u32,
+}
+
+/// How a store ends before it is opened again.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    Closed,
+    Killed,
+}
+
+/// What a script does.
+#[derive(Clone, Debug)]
+pub enum Act {
+    Do(Step),
+    Reopen(Ending),
+}
+
+/// An operation's place in the disk's log, and all that could be seen after it.
+#[derive(Clone)]
+pub struct Moment {
+    pub started: usize,
+    pub acknowledged: usize,
+    pub state: State,
+}
+
+/// What was recorded.
+pub struct Recording {
+    pub sizes: Sizes,
+    pub disk: SimDisk,
+    pub kv: Arc<MemoryKv>,
+    /// The marker of the index as it was at first.
+    pub first_marker: u64,
+    /// The first is what was there before.
+    pub moments: Vec<Moment>,
+    /// The log's length at the end.
+    pub end: usize,
+}
+
+impl Recording {
+    /// The index as it was after the commit with this marker.
+    pub fn index_at(&self, marker: Option<u64>) -> MemoryKv {
+        self.kv.at(marker.map_or(0, |marker| marker - self.first_marker))
+    }
+
+    /// What may be seen after a crash at this point of the log: the effect of all that was acknowledged, and perhaps
+    /// of what was under way.
+    pub fn possible(&self, at: usize) -> impl Iterator<Item = &State> {
+        let last = self.moments.iter().rposition(|moment| moment.acknowledged <= at).expect("the first is always");
+        let next = self.moments.get(last + 1).filter(|next| next.started < at);
+        [Some(&self.moments[last]), next].into_iter().flatten().map(|moment| &moment.state)
+    }
+}
+
+/// A store at work.
+pub struct World {
+    sizes: Sizes,
+    breakage: Breakage,
+    pub disk: SimDisk,
+    late: Option<Arc<LateDisk>>,
+    pub kv: Arc<MemoryKv>,
+    first_marker: u64,
+    open: Option<(Driver, Arc<LocalChunks>)>,
+    pub state: State,
+    moments: Vec<Moment>,
+}
+
+impl World {
+    /// On an empty disk.
+    pub fn new(sizes: Sizes, breakage: Breakage) -> Self {
+        Self::resume(sizes, breakage, SimDisk::new(), MemoryKv::new(), 0, State::default())
+    }
+
+    /// On what a crash left: the index's last commit has this marker.
+    pub fn resume(sizes: Sizes, breakage: Breakage, disk: SimDisk, kv: MemoryKv, marker: u64, state: State) -> Self {
+        let syncs = match breakage {
+            Breakage::CommitBeforeWrite => Some(Syncs::Late),
+            Breakage::AnswerBeforeSync => Some(Syncs::Never),
+            _ => None,
+        };
+        let late = syncs.map(|syncs| LateDisk::new(Arc::new(disk.clone()), syncs));
+        let (marked, released) = (disk.clone(), late.clone());
+        let on_commit: OnCommit = Arc::new(move |number| {
+            marked.marker(marker + number);
+            if let Some(late) = &released {
+                late.release();
+            }
+        });
+        disk.marker(marker);
+        let moments = vec![Moment { started: 0, acknowledged: 0, state: state.clone() }];
+        let kv = Arc::new(kv.recording(on_commit));
+        Self { sizes, breakage, disk, late, kv, first_marker: marker, open: None, state, moments }
+    }
+
+    /// Opens the store, unless it is open.
+    pub fn open(&mut self) -> storage::Result<()> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let disk: Arc<dyn Disk> = match &self.late {
+            Some(late) => Arc::<LateDisk>::clone(late),
+            None => Arc::new(self.disk.clone()),
+        };
+        let kv: Arc<dyn Kv> = Arc::<MemoryKv>::clone(&self.kv);
+        let local = open_chunks(disk, &*kv, self.sizes.segment_bytes, Threading::Inline)?;
+        let chunks: Arc<dyn ChunkStore> = Arc::<LocalChunks>::clone(&local);
+        let (kv, chunks): (Arc<dyn Kv>, Arc<dyn ChunkStore>) = match self.breakage {
+            Breakage::AnswerBeforeCommit => (EagerKv::new(kv), chunks),
+            Breakage::BlindCollector => (Arc::new(BlindKv(kv)), chunks),
+            Breakage::ForgottenChunks => (kv, Arc::new(ForgottenChunks(chunks))),
+            _ => (kv, chunks),
+        };
+        let store = Store::new(kv, chunks, limits(self.sizes.chunk_bytes))?;
+        self.open = Some((Driver::new(store, self.state.clone()), local));
+        Ok(())
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        &self.open.as_ref().expect("the store is open").0.client.store
+    }
+
+    /// Ends the store. What is killed leaves the disk as it is.
+    pub fn end(&mut self, ending: Ending) {
+        let Some((driver, local)) = self.open.take() else { return };
+        match ending {
+            Ending::Closed => local.close(),
+            // It would close itself when dropped.
+            Ending::Killed => std::mem::forget(local),
+        }
+        drop(driver);
+    }
+
+    /// Does what the script says; opens the store where it is not open.
+    pub async fn act(&mut self, act: &Act) -> Result<(), Trouble> {
+        let started = self.disk.log_len();
+        match act {
+            Act::Reopen(ending) => {
+                self.end(*ending);
+                self.open()?;
+            }
+            Act::Do(step) => {
+                self.open()?;
+                let (driver, _) = self.open.as_mut().expect("was opened");
+                driver.apply(step).await?;
+                self.state = driver.state.clone();
+            }
+        }
+        let moment = Moment { started, acknowledged: self.disk.log_len(), state: self.state.clone() };
+        self.moments.push(moment);
+        Ok(())
+    }
+
+    /// Ends the recording, as a kill would.
+    pub fn finish(mut self) -> Recording {
+        let end = self.disk.log_len();
+        self.end(Ending::Killed);
+        let (sizes, disk, kv, first_marker) = (self.sizes, self.disk.clone(), Arc::clone(&self.kv), self.first_marker);
+        Recording { sizes, disk, kv, first_marker, moments: std::mem::take(&mut self.moments), end }
+    }
+}
+
+/// Violations that were found, and how many images were looked at.
+#[derive(Default)]
+pub struct Findings {
+    pub violations: Mutex<Vec<String>>,
+    pub images: std::sync::atomic::AtomicUsize,
+}
