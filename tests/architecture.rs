@@ -5,19 +5,90 @@ use std::path::{Path, PathBuf};
 
 /// A room, what its code must not mention, and why.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
-    ("src/rules", &["crate::object", "crate::protocol", "crate::server", "crate::cli", "crate::config", "crate::workers", "crate::telemetry"], "rules depend on nothing above them"),
-    ("src/rules", &["s3s", "hyper::", "http::", "tokio::", "async fn", "std::fs", "std::net", "SystemTime", "Instant::", "getrandom", "storage::Store", "storage::store"], "rules are pure"),
-    ("src/object", &["crate::protocol", "crate::server", "crate::cli", "crate::config", "crate::workers", "crate::telemetry"], "objects do not know who called"),
-    ("src/object", &["s3s", "hyper::", "http::", "quick_xml", "std::fs", "rocksdb"], "objects know no HTTP, no XML, no files"),
-    ("src/protocol", &["rocksdb", "std::fs", "storage::kv", "storage::chunks", "storage::disk", "crate::cli", "crate::config", "crate::workers", "crate::server"], "the protocol knows no files and no engines"),
+    (
+        "src/rules",
+        &[
+            "crate::object",
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::telemetry",
+        ],
+        "rules depend on nothing above them",
+    ),
+    (
+        "src/rules",
+        &[
+            "s3s",
+            "hyper::",
+            "http::",
+            "tokio::",
+            "async fn",
+            "std::fs",
+            "std::net",
+            "SystemTime",
+            "Instant::",
+            "getrandom",
+            "storage::Store",
+            "storage::store",
+        ],
+        "rules are pure",
+    ),
+    (
+        "src/object",
+        &["crate::protocol", "crate::server", "crate::cli", "crate::config", "crate::workers", "crate::telemetry"],
+        "objects do not know who called",
+    ),
+    (
+        "src/object",
+        &["s3s", "hyper::", "http::", "quick_xml", "std::fs", "rocksdb"],
+        "objects know no HTTP, no XML, no files",
+    ),
+    (
+        "src/protocol",
+        &[
+            "rocksdb",
+            "std::fs",
+            "storage::kv",
+            "storage::chunks",
+            "storage::disk",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::server",
+        ],
+        "the protocol knows no files and no engines",
+    ),
     ("src/workers", &["s3s", "crate::protocol", "crate::server", "crate::cli"], "workers do not know the protocol"),
-    ("src/server", &["s3s", "crate::protocol", "crate::object", "crate::rules", "storage::"], "listeners know nothing of S3"),
+    (
+        "src/server",
+        &["s3s", "crate::protocol", "crate::object", "crate::rules", "storage::"],
+        "listeners know nothing of S3",
+    ),
     ("src/config", &["s3s", "crate::protocol", "crate::object", "storage::"], "configuration knows nothing of S3"),
     ("storage/src", &["s3s", "hyper", "http::", "quick_xml", "cairn::"], "the store knows no protocol"),
-    ("storage/src/index", &["crate::chunks", "crate::disk", "crate::store", "std::fs", "tokio::", "async fn"], "the index is pure and does not know the chunks"),
-    ("storage/src/chunks", &["crate::index", "crate::kv", "crate::store", "crate::gc"], "the chunks do not know the index"),
-    ("storage/src/kv", &["crate::chunks", "crate::disk", "crate::store", "crate::index"], "the engine knows no records and no files of ours"),
-    ("storage/src/disk", &["crate::index", "crate::kv", "crate::store", "crate::chunks"], "the disk does not know what it holds"),
+    (
+        "storage/src/index",
+        &["crate::chunks", "crate::disk", "crate::store", "std::fs", "tokio::", "async fn"],
+        "the index is pure and does not know the chunks",
+    ),
+    (
+        "storage/src/chunks",
+        &["crate::index", "crate::kv", "crate::store", "crate::gc"],
+        "the chunks do not know the index",
+    ),
+    (
+        "storage/src/kv",
+        &["crate::chunks", "crate::disk", "crate::store", "crate::index"],
+        "the engine knows no records and no files of ours",
+    ),
+    (
+        "storage/src/disk",
+        &["crate::index", "crate::kv", "crate::store", "crate::chunks"],
+        "the disk does not know what it holds",
+    ),
 ];
 
 /// The rooms in which s3s, whose interface breaks at each release, may be named.

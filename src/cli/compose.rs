@@ -39,9 +39,12 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let objects = Objects::new(Arc::clone(&store), Settings { region: config.server.region.clone() });
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
+        region: config.server.region.clone(),
         // Clients sign for whatever region they were told; nothing here depends on it.
         required_region: None,
-        reserved: Arc::new(move |path| health_response(path, &health).map(|(status, text)| (status, Bytes::from_static(text.as_bytes())))),
+        reserved: Arc::new(move |path| {
+            health_response(path, &health).map(|(status, text)| (status, Bytes::from_static(text.as_bytes())))
+        }),
         peer: |extensions| extensions.get::<Peer>().map(|peer| peer.address),
     };
     let service = protocol::service(&objects, &accounts, &metrics, options)?;

@@ -1,9 +1,9 @@
 //! Buckets: creation, listing, deletion, versioning, tags.
 
+use storage::StoreError;
 use storage::index::records::{BucketRecord, Record, Tags, Versioning};
 use storage::store::{BucketCreation, BucketDeletion, NewBucket};
 use storage::types::Timestamp;
-use storage::StoreError;
 
 use super::{ATTEMPTS, Objects, Result, contention};
 use crate::rules::tagging::{self, Tagged};
@@ -88,7 +88,16 @@ impl Objects {
         match self.store.delete_bucket(name).await? {
             BucketDeletion::Deleted => Ok(()),
             BucketDeletion::Absent => Err(Refusal::no_such_bucket(name).into()),
-            BucketDeletion::NotEmpty => Err(Refusal::from(Code::BucketNotEmpty).with("BucketName", name).into()),
+            BucketDeletion::NotEmpty => {
+                let refusal = match self.bucket(name).await?.versioning {
+                    Versioning::Unversioned => Refusal::from(Code::BucketNotEmpty),
+                    Versioning::Enabled | Versioning::Suspended => Refusal::new(
+                        Code::BucketNotEmpty,
+                        "The bucket you tried to delete is not empty. You must delete all versions in the bucket.",
+                    ),
+                };
+                Err(refusal.with("BucketName", name).into())
+            }
         }
     }
 

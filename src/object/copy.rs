@@ -1,15 +1,17 @@
 //! Copies: a new reference to the same data, whatever its size.
 
 use futures_util::StreamExt;
-use storage::index::records::{Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, Data, ObjectRecord, VersionRecord};
+use storage::index::records::{
+    Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, Data, ObjectRecord, VersionRecord,
+};
 use storage::types::Timestamp;
 
 use super::get::{ByteStream, Opened};
 use super::put::{Written, check_new_object};
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
+use crate::rules::Refusal;
 use crate::rules::checksums::ChecksumHasher;
 use crate::rules::conditions::{CopySourceConditions, Subject, WriteCondition};
-use crate::rules::Refusal;
 
 /// What is copied.
 #[derive(Clone, Debug)]
@@ -84,7 +86,9 @@ impl Objects {
             let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
             let checksum = match checksum {
                 Some(algorithm) if object.checksum.as_ref().is_none_or(|known| known.algorithm != algorithm) => {
-                    let Some(computed) = self.compute_checksum(&source, &version, &object, algorithm).await? else { continue };
+                    let Some(computed) = self.compute_checksum(&source, &version, &object, algorithm).await? else {
+                        continue;
+                    };
                     Some(computed)
                 }
                 _ => object.checksum.clone(),
@@ -108,7 +112,10 @@ impl Objects {
     pub(super) async fn copy_source(&self, source: &Source) -> Result<(VersionRecord, ObjectRecord)> {
         let (version, object) = match self.find_object(&source.bucket, &source.key, source.version).await {
             Err(super::Error::DeleteMarker { addressed: super::Addressed::Version, .. }) => {
-                return Err(Refusal::invalid_request("The source of a copy request may not specifically refer to a delete marker by version id.").into());
+                return Err(Refusal::invalid_request(
+                    "The source of a copy request may not specifically refer to a delete marker by version id.",
+                )
+                .into());
             }
             found => found?,
         };
@@ -162,7 +169,8 @@ fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attri
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes) -> Result<()> {
     let onto_itself = source.bucket.id == to.0.id && source.key == to.1 && source.version.is_none();
-    let changes = wanted.replaced.is_some() || wanted.tags.is_some() || wanted.storage_class != NewStorageClass::Unnamed;
+    let changes =
+        wanted.replaced.is_some() || wanted.tags.is_some() || wanted.storage_class != NewStorageClass::Unnamed;
     if onto_itself && !changes {
         return Err(Refusal::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",

@@ -39,7 +39,13 @@ pub struct Deleted {
 /// What a deletion comes to, once the key has been read.
 enum Decision {
     Nothing(Deleted),
-    Commit(Edit, Deleted),
+    Commit(Box<Edit>, Deleted),
+}
+
+impl Decision {
+    fn commit(edit: Edit, deleted: Deleted) -> Self {
+        Self::Commit(Box::new(edit), deleted)
+    }
 }
 
 impl Objects {
@@ -59,7 +65,7 @@ impl Objects {
             match decision {
                 Decision::Nothing(deleted) => return Ok(deleted),
                 Decision::Commit(edit, deleted) => {
-                    if let Outcome::Committed = self.store.commit(edit).await? {
+                    if let Outcome::Committed = self.store.commit(*edit).await? {
                         return Ok(deleted);
                     }
                 }
@@ -79,7 +85,7 @@ impl Objects {
         let current = view.current.as_ref().map(known);
         match versioning::delete(view.bucket.versioning, current, null_order) {
             Deletion::Remove if view.current.is_none() => Ok(Decision::Nothing(Deleted::default())),
-            Deletion::Remove => Ok(Decision::Commit(view.edit(vec![Change::RemoveCurrent], None), Deleted::default())),
+            Deletion::Remove => Ok(Decision::commit(view.edit(vec![Change::RemoveCurrent], None), Deleted::default())),
             Deletion::Mark(replacement) => {
                 let marker = VersionRecord {
                     id: self.store.next_id(view.last_order()),
@@ -92,7 +98,7 @@ impl Objects {
                 let mut changes = self.make_way(&view, replacement).await?;
                 let head = head_after(&view, replacement, marker.id.order);
                 changes.push(Change::PutMarker(marker));
-                Ok(Decision::Commit(view.edit(changes, head), deleted))
+                Ok(Decision::commit(view.edit(changes, head), deleted))
             }
         }
     }
@@ -133,7 +139,7 @@ impl Objects {
         let head = head_without(&view, version.id.order, nothing_left);
         let mut changes = vec![Change::RemoveNoncurrent(version)];
         changes.extend(next.filter(|next| next.object().is_some()).cloned().map(Change::Promote));
-        Ok(Decision::Commit(view.edit(changes, head), deleted))
+        Ok(Decision::commit(view.edit(changes, head), deleted))
     }
 
     async fn remove_current(&self, current: VersionRecord, view: KeyView, deleted: Deleted) -> Result<Decision> {
@@ -144,11 +150,15 @@ impl Objects {
             head = head_without(&view, current.id.order, next.is_none());
             changes.extend(next.filter(|next| next.object().is_some()).map(Change::Promote));
         }
-        Ok(Decision::Commit(view.edit(changes, head), deleted))
+        Ok(Decision::commit(view.edit(changes, head), deleted))
     }
 
     /// The noncurrent version or delete marker with this label.
-    pub(super) async fn noncurrent_labelled(&self, view: &KeyView, label: VersionLabel) -> Result<Option<VersionRecord>> {
+    pub(super) async fn noncurrent_labelled(
+        &self,
+        view: &KeyView,
+        label: VersionLabel,
+    ) -> Result<Option<VersionRecord>> {
         let order = match label {
             VersionLabel::Id(id) => Some(id.order),
             VersionLabel::Null => view.head.as_ref().and_then(|head| head.null_order),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use storage::StoreError;
-use storage::index::records::{ETag, Versioning, VersionRecord};
+use storage::index::records::{ETag, VersionRecord, Versioning};
 use storage::types::{Timestamp, VersionId};
 
 use crate::rules::Refusal;
@@ -23,6 +23,8 @@ pub enum Error {
     /// What was asked for is a delete marker.
     #[error("the object is deleted: its version is a delete marker")]
     DeleteMarker {
+        /// The object's key.
+        key: String,
         /// The marker's version.
         version: VersionLabel,
         /// When the object was deleted.

@@ -156,20 +156,20 @@ impl Objects {
         version: Option<VersionLabel>,
     ) -> Result<(VersionRecord, ObjectRecord)> {
         let record = self.find_version(bucket, key, version).await?;
-        match record.object() {
-            Some(object) => {
-                let object = object.clone();
-                Ok((record, object))
-            }
-            None => {
-                let addressed = if version.is_some() { Addressed::Version } else { Addressed::Current };
-                let version = VersionLabel::of(&record);
-                Err(Error::DeleteMarker { version, modified: record.modified, addressed })
-            }
+        if let Some(object) = record.object().cloned() {
+            return Ok((record, object));
         }
+        let addressed = if version.is_some() { Addressed::Version } else { Addressed::Current };
+        let version = VersionLabel::of(&record);
+        Err(Error::DeleteMarker { key: key.to_owned(), version, modified: record.modified, addressed })
     }
 
-    async fn find_version(&self, bucket: &BucketRecord, key: &str, version: Option<VersionLabel>) -> Result<VersionRecord> {
+    async fn find_version(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        version: Option<VersionLabel>,
+    ) -> Result<VersionRecord> {
         let current = self.store.current(bucket.id, key).await?;
         let Some(label) = version else {
             if let Some(current) = current {

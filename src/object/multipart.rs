@@ -1,7 +1,10 @@
 //! Multipart uploads.
 
 use storage::StoreError;
-use storage::index::records::{Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, CompletedUpload, Data, ObjectRecord, PartRecord, UploadRecord};
+use storage::index::records::{
+    Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, CompletedUpload, Data, ObjectRecord, PartRecord,
+    UploadRecord,
+};
 use storage::store::{Completion, OpenUpload, Outcome, Staged};
 use storage::types::{Timestamp, UploadId};
 
@@ -128,7 +131,13 @@ impl Objects {
         self.receive_part(&upload, request.number, body, expected).await
     }
 
-    async fn receive_part(&self, upload: &OpenUpload, number: u16, body: Body, expected: Expected) -> Result<PartRecord> {
+    async fn receive_part(
+        &self,
+        upload: &OpenUpload,
+        number: u16,
+        body: Body,
+        expected: Expected,
+    ) -> Result<PartRecord> {
         let received = self.receive(body, self.store.part_writer(expected.length), expected).await?;
         let part = PartRecord {
             number,
@@ -192,11 +201,14 @@ impl Objects {
                             Box::pin(futures_util::StreamExt::map(stream, |piece| piece.map_err(Into::into)))
                         }
                     };
-                    let expected = Expected { plan, content_md5: None, trailer: None, length: Some(length), limit: MAX_PUT_BYTES };
+                    let expected =
+                        Expected { plan, content_md5: None, trailer: None, length: Some(length), limit: MAX_PUT_BYTES };
                     self.receive_part(&upload, request.number, body, expected).await.map_err(own_failure)?
                 }
             };
-            return Ok((part, label));
+            // A checksum that nobody asked for is not told; the completion will need it.
+            let told = if upload.record.checksum.is_some() { part.checksum.clone() } else { None };
+            return Ok((PartRecord { checksum: told, ..part }, label));
         }
         Err(contention())
     }
@@ -237,7 +249,8 @@ impl Objects {
         let Some(id) = UploadId::parse(&request.upload_id) else { return Err(refusal.into()) };
         match self.store.completed_upload(id).await? {
             Some(became) if became.bucket == request.bucket.id && became.key == request.key => {
-                let label = VersionLabel::in_bucket(request.bucket.versioning, &became.version).filter(|label| *label != VersionLabel::Null);
+                let label = VersionLabel::in_bucket(request.bucket.versioning, &became.version)
+                    .filter(|label| *label != VersionLabel::Null);
                 Ok(Written { version: became.version, label })
             }
             _ => Err(refusal.into()),

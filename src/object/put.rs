@@ -112,7 +112,8 @@ impl Objects {
             owner: owner.to_owned(),
             content: Content::Object(object),
         };
-        let label = VersionLabel::in_bucket(view.bucket.versioning, &version).filter(|label| *label != VersionLabel::Null);
+        let label =
+            VersionLabel::in_bucket(view.bucket.versioning, &version).filter(|label| *label != VersionLabel::Null);
         let mut changes = self.make_way(&view, replacement).await?;
         let head = super::delete::head_after(&view, replacement, version.id.order);
         changes.push(Change::PutCurrent(version.clone(), staged));

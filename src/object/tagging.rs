@@ -35,7 +35,8 @@ impl Objects {
             let label = VersionLabel::in_bucket(view.bucket.versioning, &record);
             let updated = VersionRecord { content: Content::Object(object), ..record.clone() };
             let is_current = view.current.as_ref().is_some_and(|current| current.id == record.id);
-            let change = if is_current { Change::UpdateCurrent(updated) } else { Change::UpdateNoncurrent(updated, record) };
+            let change =
+                if is_current { Change::UpdateCurrent(updated) } else { Change::UpdateNoncurrent(updated, record) };
             let head = view.head.clone().map(|head| Head { generation: head.generation + 1, ..head });
             if let Outcome::Committed = self.store.commit(view.edit(vec![change], head)).await? {
                 return Ok(label);

@@ -4,7 +4,7 @@
 #![expect(clippy::unused_async, reason = "all handlers have one shape, and some have nothing to wait for")]
 
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::error::{Failure, Result};

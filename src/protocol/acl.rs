@@ -5,7 +5,7 @@
 #![expect(clippy::unused_async, reason = "all handlers have one shape, and some have nothing to wait for")]
 
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert;
@@ -38,16 +38,32 @@ pub(super) async fn object(call: &Call<'_>, input: GetObjectAclInput) -> Result<
     Ok(S3Response::new(output))
 }
 
-fn not_supported<T>() -> Result<T> {
+/// An ACL that says what is the case anyway is accepted: clients write back what they have read. Every other is
+/// refused, canned ones included, as S3 does where ACLs are disabled.
+fn accept(call: &Call<'_>, policy: Option<&AccessControlPolicy>) -> Result<()> {
+    let owner = &call.bucket()?.owner;
+    let grants = policy.and_then(|policy| policy.grants.as_deref()).unwrap_or_default();
+    let is_owners = |grant: &Grant| {
+        let full = grant.permission.as_ref().is_some_and(|permission| permission.as_str() == Permission::FULL_CONTROL);
+        full && grant.grantee.as_ref().and_then(|grantee| grantee.id.as_ref()) == Some(owner)
+    };
+    if !grants.is_empty() && grants.iter().all(is_owners) {
+        return Ok(());
+    }
     Err(Failure::new("AccessControlListNotSupported"))
 }
 
-pub(super) async fn set_bucket(_: &Call<'_>, _: PutBucketAclInput) -> Result<S3Response<PutBucketAclOutput>> {
-    not_supported()
+pub(super) async fn set_bucket(call: &Call<'_>, input: PutBucketAclInput) -> Result<S3Response<PutBucketAclOutput>> {
+    accept(call, input.access_control_policy.as_ref())?;
+    Ok(S3Response::new(PutBucketAclOutput::default()))
 }
 
-pub(super) async fn set_object(_: &Call<'_>, _: PutObjectAclInput) -> Result<S3Response<PutObjectAclOutput>> {
-    not_supported()
+pub(super) async fn set_object(call: &Call<'_>, input: PutObjectAclInput) -> Result<S3Response<PutObjectAclOutput>> {
+    let version = convert::version(input.version_id.as_deref())?;
+    // Whether the object exists is part of the answer.
+    call.objects().object_tags(call.bucket()?, &input.key, version).await?;
+    accept(call, input.access_control_policy.as_ref())?;
+    Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 
 pub(super) async fn ownership(

@@ -54,6 +54,31 @@ pub(super) fn refusal(
     response
 }
 
+/// Errors to which s3s gives another code than S3 does. Clients act upon these: told the region, they sign again.
+pub(super) fn misnamed(
+    response: &HttpResponse,
+    region: &str,
+) -> Option<(&'static str, String, Vec<(&'static str, String)>)> {
+    if !response.status().is_client_error() {
+        return None;
+    }
+    let body = response.body().bytes()?;
+    let message = element(std::str::from_utf8(&body).ok()?, "Message")?;
+    if message.starts_with("invalid credential region") {
+        let message = format!("The authorization header is malformed; the region is wrong; expecting '{region}'");
+        return Some(("AuthorizationHeaderMalformed", message, vec![("Region", region.to_owned())]));
+    }
+    if message == "invalid header: x-amz-content-sha256" {
+        let message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.";
+        return Some((
+            "InvalidArgument",
+            message.to_owned(),
+            vec![("ArgumentName", "x-amz-content-sha256".to_owned())],
+        ));
+    }
+    None
+}
+
 /// Adds the ids and the further fields to an error that s3s wrote.
 fn enrich(response: &mut HttpResponse, context: &RequestContext) {
     let Some(body) = response.body().bytes() else { return };
@@ -145,10 +170,7 @@ impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = StdError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let poll = Pin::new(&mut self.body).poll_frame(context);
         match &poll {
             Poll::Ready(Some(Ok(frame))) => {
@@ -205,11 +227,17 @@ mod tests {
     use super::*;
 
     fn context(method: Method) -> RequestContext {
-        RequestContext::new(RequestId { request: "0123456789ABCDEF".to_owned(), host: "aG9zdA==".to_owned() }, method, HeaderMap::new())
+        RequestContext::new(
+            RequestId { request: "0123456789ABCDEF".to_owned(), host: "aG9zdA==".to_owned() },
+            method,
+            HeaderMap::new(),
+        )
     }
 
     fn s3s_error(code: &str, message: &str) -> HttpResponse {
-        let xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        );
         let mut response = Response::new(Body::from(xml));
         *response.status_mut() = error::status(code);
         response
@@ -236,7 +264,11 @@ mod tests {
     fn an_error_of_s3s_gets_s3s_words_only_where_it_has_no_better_ones() {
         let default = S3ErrorCode::MalformedXML.default_message().unwrap_or("");
         let response = complete(s3s_error("MalformedXML", default), &context(Method::PUT));
-        assert!(text(&response).contains("did not validate against our published schema</Message>"), "{}", text(&response));
+        assert!(
+            text(&response).contains("did not validate against our published schema</Message>"),
+            "{}",
+            text(&response)
+        );
         let response = complete(s3s_error("InvalidRequest", "missing header: x-amz-date"), &context(Method::PUT));
         assert!(text(&response).contains("<Message>missing header: x-amz-date</Message>"));
         let response = complete(s3s_error("InvalidArgument", "invalid query: max-keys: blah"), &context(Method::GET));

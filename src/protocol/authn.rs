@@ -89,9 +89,18 @@ mod tests {
             headers
         };
         let plain = Uri::from_static("/b/k");
-        assert!(host_is_signed(&header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=0"), &plain));
-        assert!(host_is_signed(&header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request,SignedHeaders=Host,Signature=0"), &plain));
-        assert!(!host_is_signed(&header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request, SignedHeaders=x-amz-date, Signature=0"), &plain));
+        assert!(host_is_signed(
+            &header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=0"),
+            &plain
+        ));
+        assert!(host_is_signed(
+            &header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request,SignedHeaders=Host,Signature=0"),
+            &plain
+        ));
+        assert!(!host_is_signed(
+            &header("AWS4-HMAC-SHA256 Credential=A/2/r/s3/aws4_request, SignedHeaders=x-amz-date, Signature=0"),
+            &plain
+        ));
         let none = HeaderMap::new();
         assert!(host_is_signed(&none, &Uri::from_static("/b/k?X-Amz-SignedHeaders=content-type%3Bhost")));
         assert!(!host_is_signed(&none, &Uri::from_static("/b/k?X-Amz-SignedHeaders=x-host")));

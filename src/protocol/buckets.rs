@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{BucketRecord, Versioning};
 
@@ -41,7 +41,8 @@ pub(super) async fn create(call: &Call<'_>, input: CreateBucketInput) -> Result<
             return Err(Refusal::from(Code::BucketAlreadyOwnedByYou).with("BucketName", input.bucket).into());
         }
     }
-    let output = CreateBucketOutput { bucket_arn: Some(arn(&input.bucket)), location: Some(format!("/{}", input.bucket)) };
+    let output =
+        CreateBucketOutput { bucket_arn: Some(arn(&input.bucket)), location: Some(format!("/{}", input.bucket)) };
     Ok(S3Response::new(output))
 }
 

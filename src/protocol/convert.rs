@@ -196,7 +196,8 @@ pub(super) fn stored_encoding(text: String) -> Option<String> {
     if !text.split(',').any(is_transfer) {
         return Some(text);
     }
-    let kept: Vec<&str> = text.split(',').map(str::trim).filter(|coding| !coding.is_empty() && !is_transfer(coding)).collect();
+    let kept: Vec<&str> =
+        text.split(',').map(str::trim).filter(|coding| !coding.is_empty() && !is_transfer(coding)).collect();
     (!kept.is_empty()).then(|| kept.join(","))
 }
 

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert::{self, set_checksum, stated_attributes};
@@ -39,7 +39,11 @@ fn replaces(directive: Option<&str>, header: &str) -> Result<bool> {
         None | Some("COPY") => Ok(false),
         Some("REPLACE") => Ok(true),
         Some(other) => {
-            let message = if header == "x-amz-metadata-directive" { "Unknown metadata directive." } else { "Unknown tagging directive." };
+            let message = if header == "x-amz-metadata-directive" {
+                "Unknown metadata directive."
+            } else {
+                "Unknown tagging directive."
+            };
             Err(Refusal::invalid_argument(header, other, message).into())
         }
     }
@@ -52,7 +56,8 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
         replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
     let stated = stated_attributes!(input);
     let (class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
-    let storage_class = if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };
+    let storage_class =
+        if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };
     let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
     let checksum = checksums::of_upload(algorithm, None)?.map(|(algorithm, _)| algorithm);
     let request = object::CopyObject {
@@ -70,7 +75,8 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     };
     let copied = call.objects().copy_object(request).await?;
     let version = &copied.written.version;
-    let mut result = CopyObjectResult { last_modified: Some(convert::timestamp(version.modified)), ..Default::default() };
+    let mut result =
+        CopyObjectResult { last_modified: Some(convert::timestamp(version.modified)), ..Default::default() };
     if let Some(object) = version.object() {
         result.e_tag = Some(convert::etag(object.etag));
         if let Some(checksum) = &object.checksum {
@@ -86,10 +92,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     }))
 }
 
-pub(super) async fn copy_part(
-    call: &Call<'_>,
-    input: UploadPartCopyInput,
-) -> Result<S3Response<UploadPartCopyOutput>> {
+pub(super) async fn copy_part(call: &Call<'_>, input: UploadPartCopyInput) -> Result<S3Response<UploadPartCopyOutput>> {
     let request = object::UploadPartCopy {
         bucket: call.bucket()?.clone(),
         key: input.key,

@@ -22,11 +22,16 @@ const CODES: &[(&str, u16, &str)] = &[
     ("AccessControlListNotSupported", 400, "The bucket does not allow ACLs"),
     ("AccessDenied", 403, "Access Denied"),
     ("AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket."),
+    ("AuthorizationHeaderMalformed", 400, "The authorization header that you provided is not valid."),
     ("AuthorizationQueryParametersError", 403, "The authorization query parameters that you provided are not valid."),
     ("BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
     ("BadRequest", 400, "Bad Request"),
     ("BucketAlreadyExists", 409, ""),
-    ("BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it."),
+    (
+        "BucketAlreadyOwnedByYou",
+        409,
+        "Your previous request to create the named bucket succeeded and you already own it.",
+    ),
     ("BucketNotEmpty", 409, ""),
     ("ConditionalRequestConflict", 409, ""),
     ("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size"),
@@ -39,7 +44,11 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidAccessKeyId", 403, "The AWS Access Key Id you provided does not exist in our records."),
     ("InvalidArgument", 400, "Invalid Argument"),
     ("InvalidBucketName", 400, "The specified bucket is not valid."),
-    ("InvalidBucketOwnerAWSAccountID", 400, "The value of the expected bucket owner parameter must be an AWS account ID"),
+    (
+        "InvalidBucketOwnerAWSAccountID",
+        400,
+        "The value of the expected bucket owner parameter must be an AWS account ID",
+    ),
     ("InvalidBucketState", 409, ""),
     ("InvalidDigest", 400, "The Content-MD5 you specified was invalid."),
     ("InvalidLocationConstraint", 400, ""),
@@ -78,7 +87,11 @@ const CODES: &[(&str, u16, &str)] = &[
     ("RequestTimeout", 400, ""),
     ("ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found"),
     ("ServiceUnavailable", 503, "Service is unable to handle request."),
-    ("SignatureDoesNotMatch", 403, "The request signature we calculated does not match the signature you provided. Check your key and signing method."),
+    (
+        "SignatureDoesNotMatch",
+        403,
+        "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+    ),
     ("SlowDown", 503, "Please reduce your request rate."),
     ("TooManyBuckets", 400, ""),
     ("UnexpectedContent", 400, ""),
@@ -160,7 +173,13 @@ impl Failure {
         match self {
             Self::Protocol { code, message: own, details } => {
                 let text = own.or_else(|| message(code).map(str::to_owned)).unwrap_or_default();
-                Answer { code: code.to_owned(), status: status(code), message: text, details, headers: HeaderMap::new() }
+                Answer {
+                    code: code.to_owned(),
+                    status: status(code),
+                    message: text,
+                    details,
+                    headers: HeaderMap::new(),
+                }
             }
             Self::Object(error) => Answer::of(error, method),
         }
@@ -198,15 +217,17 @@ impl Answer {
     fn of(error: object::Error, method: &str) -> Self {
         match error {
             object::Error::Refused(refusal) => Self::of_refusal(refusal),
-            object::Error::DeleteMarker { version, modified, addressed } => {
+            object::Error::DeleteMarker { key, version, modified, addressed } => {
                 let mut headers = HeaderMap::new();
                 headers.insert(X_AMZ_DELETE_MARKER, HeaderValue::from_static("true"));
                 headers.extend(convert::header_value(&version.to_string()).map(|value| (X_AMZ_VERSION_ID, value)));
                 let refusal = match addressed {
-                    Addressed::Current => Refusal::from(Code::NoSuchKey),
+                    Addressed::Current => Refusal::no_such_key(&key),
                     Addressed::Version => {
                         headers.insert(ALLOW, HeaderValue::from_static("DELETE"));
-                        headers.extend(convert::header_value(&convert::http_date(modified)).map(|value| (LAST_MODIFIED, value)));
+                        headers.extend(
+                            convert::header_value(&convert::http_date(modified)).map(|value| (LAST_MODIFIED, value)),
+                        );
                         Refusal::delete_marker(method)
                     }
                 };
@@ -215,7 +236,8 @@ impl Answer {
             object::Error::NotModified { etag, modified, version } => {
                 let mut headers = HeaderMap::new();
                 headers.extend(convert::header_value(&format!("\"{etag}\"")).map(|value| (ETAG, value)));
-                headers.extend(convert::header_value(&convert::http_date(modified)).map(|value| (LAST_MODIFIED, value)));
+                headers
+                    .extend(convert::header_value(&convert::http_date(modified)).map(|value| (LAST_MODIFIED, value)));
                 let version = version.and_then(|version| convert::header_value(&version.to_string()));
                 headers.extend(version.map(|value| (X_AMZ_VERSION_ID, value)));
                 Self { headers, ..Self::of_refusal(Code::NotModified.into()) }
@@ -269,9 +291,9 @@ fn chunk_failure(error: &AwsChunkedStreamError) -> Failure {
         AwsChunkedStreamError::TrailersTooLarge(..) | AwsChunkedStreamError::TooManyTrailerHeaders(..) => {
             Failure::new("MalformedTrailerError")
         }
-        AwsChunkedStreamError::FormatError | AwsChunkedStreamError::Incomplete | AwsChunkedStreamError::LengthMismatch => {
-            Failure::new("IncompleteBody")
-        }
+        AwsChunkedStreamError::FormatError
+        | AwsChunkedStreamError::Incomplete
+        | AwsChunkedStreamError::LengthMismatch => Failure::new("IncompleteBody"),
     }
 }
 
@@ -327,15 +349,24 @@ mod tests {
 
     #[test]
     fn fields_reach_the_context_and_headers_keep_the_content_type() {
-        let context = RequestContext::new(super::super::context::RequestId::random([0; 16]), Method::GET, HeaderMap::new());
+        let context =
+            RequestContext::new(super::super::context::RequestId::random([0; 16]), Method::GET, HeaderMap::new());
         let version = object::VersionLabel::Null;
-        let marker = object::Error::DeleteMarker { version, modified: storage::types::Timestamp(0), addressed: Addressed::Version };
+        let marker = object::Error::DeleteMarker {
+            key: "k".to_owned(),
+            version,
+            modified: storage::types::Timestamp(0),
+            addressed: Addressed::Version,
+        };
         let error = Failure::from(marker).into_s3(&context);
         assert_eq!(error.status_code(), Some(StatusCode::METHOD_NOT_ALLOWED));
         let headers = error.headers().expect("headers");
         assert_eq!(headers[X_AMZ_VERSION_ID], "null");
         assert_eq!(headers[ALLOW], "DELETE");
         assert_eq!(headers[CONTENT_TYPE], "application/xml");
-        assert_eq!(context.take_error(), Some(vec![("Method", "GET".to_owned()), ("ResourceType", "DeleteMarker".to_owned())]));
+        assert_eq!(
+            context.take_error(),
+            Some(vec![("Method", "GET".to_owned()), ("ResourceType", "DeleteMarker".to_owned())])
+        );
     }
 }

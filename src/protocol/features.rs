@@ -111,7 +111,8 @@ const WITH_XML_BODY: &[&str] = &[
 /// seen of it are the chunks, and their signatures protect it already.
 pub(super) fn digests_its_xml(operation: &str, headers: &HeaderMap) -> bool {
     WITH_XML_BODY.contains(&operation)
-        && (headers.contains_key("content-md5") || headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-")))
+        && (headers.contains_key("content-md5")
+            || headers.keys().any(|name| name.as_str().starts_with("x-amz-checksum-")))
         && !headers.get("x-amz-content-sha256").is_some_and(|value| value.as_bytes().starts_with(b"STREAMING-"))
 }
 

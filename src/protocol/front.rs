@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Extensions, Method, Request, Response, StatusCode, Uri, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use s3s::service::S3Service;
@@ -16,7 +16,7 @@ use s3s::{Body, HttpError, HttpResponse};
 use super::answer::{self, AnswerBody, Record};
 use super::context::{RequestContext, RequestId};
 use super::host::Domains;
-use super::request_body::WatchedBody;
+use super::request_body::{Drained, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
 use super::{convert, query};
 use crate::telemetry::metrics::Metrics;
@@ -36,6 +36,8 @@ pub(super) struct Parts {
     pub peer: fn(&Extensions) -> Option<SocketAddr>,
     /// Random, for `x-amz-id-2`.
     pub process: [u8; 16],
+    /// The server's own.
+    pub region: String,
 }
 
 impl Front {
@@ -48,7 +50,8 @@ impl Front {
         let front = &self.0;
         let started = Instant::now();
         let in_flight = front.metrics.request_started();
-        let rewrite = if request.body().is_end_stream() { Rewrite::needed(request.uri(), request.headers()) } else { None };
+        let rewrite =
+            if request.body().is_end_stream() { Rewrite::needed(request.uri(), request.headers()) } else { None };
         let set_aside = rewrite.as_ref().map(|rewrite| rewrite.set_aside.clone()).unwrap_or_default();
         let id = RequestId::random(front.process);
         let context = Arc::new(RequestContext::new(id, request.method().clone(), set_aside));
@@ -125,15 +128,23 @@ impl Front {
             Body::http_body(WatchedBody::new(body, Arc::clone(&context.body)))
         });
         let uri = request.uri().clone();
-        let response = match s3.call(request).await {
+        let is_http_1 = request.version() <= Version::HTTP_11;
+        let mut response = match s3.call(request).await {
             Ok(response) => response,
             Err(error) => {
                 // s3s gives up when it cannot write its own error; without an answer the connection would be dropped.
                 unwritable(&uri, &error, context)
             }
         };
+        if let Some((code, message, details)) = answer::misnamed(&response, &self.0.region) {
+            response = answer::refusal(code, Some(&message), details, context);
+        }
         if response.status().is_client_error() || response.status().is_server_error() {
-            context.body.drain(expects_continue).await;
+            let drained = context.body.drain(expects_continue).await;
+            if drained == Drained::Partly && is_http_1 {
+                // hyper closes the connection then; a client that is not told would send its next request into it.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
         }
         response
     }

@@ -29,7 +29,10 @@ impl Domains {
             }
             match host.get(..start)? {
                 "" => Some((domain.as_str(), None)),
-                before => before.strip_suffix('.').filter(|bucket| !bucket.is_empty()).map(|bucket| (domain.as_str(), Some(bucket))),
+                before => before
+                    .strip_suffix('.')
+                    .filter(|bucket| !bucket.is_empty())
+                    .map(|bucket| (domain.as_str(), Some(bucket))),
             }
         })
     }
@@ -50,7 +53,8 @@ fn without_port(host: &str) -> &str {
 impl S3Host for Domains {
     fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
         Ok(match self.split(host) {
-            Some((domain, Some(bucket))) => VirtualHost::new(domain).with_bucket(bucket),
+            // A host's letters have no case, a bucket's name has none but lower-case ones.
+            Some((domain, Some(bucket))) => VirtualHost::new(domain).with_bucket(bucket.to_ascii_lowercase()),
             Some((domain, None)) => VirtualHost::new(domain),
             None => VirtualHost::new(host),
         })
@@ -67,7 +71,7 @@ mod tests {
         let table = [
             ("bucket.s3.example.test", Some("bucket")),
             ("my.bucket.s3.example.test:9000", Some("my.bucket")),
-            ("Bucket.S3.Example.Test.", Some("Bucket")),
+            ("Bucket.S3.Example.Test.", Some("bucket")),
             ("b.eu.s3.example.test", Some("b")),
             ("eu.s3.example.test", None),
             ("s3.example.test", None),

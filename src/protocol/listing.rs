@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{BucketRecord, UploadRecord, VersionRecord};
 use storage::types::UploadId;
@@ -87,7 +87,12 @@ impl Asked {
     }
 
     /// The encoding for an answer with these keys and prefixes.
-    fn encoding<'a>(&'a self, keys: impl Iterator<Item = &'a str>, prefixes: &'a [String], marker: &'a str) -> Encoding {
+    fn encoding<'a>(
+        &'a self,
+        keys: impl Iterator<Item = &'a str>,
+        prefixes: &'a [String],
+        marker: &'a str,
+    ) -> Encoding {
         let own = [self.prefix.as_str(), self.delimiter.as_deref().unwrap_or(""), marker];
         self.encoding.forced_by(keys.chain(prefixes.iter().map(String::as_str)).chain(own))
     }
@@ -120,7 +125,8 @@ fn object(call: &Call<'_>, key: String, version: &VersionRecord, with_owner: Wit
         listed.size = Some(convert::number(object.size));
         listed.e_tag = Some(convert::etag(object.etag));
         listed.storage_class = Some(ObjectStorageClass::from(convert::storage_class_name(object)));
-        listed.checksum_algorithm = object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);
+        listed.checksum_algorithm =
+            object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);
         listed.checksum_type = object.checksum.as_ref().map(convert::checksum_type);
     }
     listed
@@ -137,8 +143,7 @@ fn contents(call: &Call<'_>, page: &ObjectPage, encoding: Encoding, with_owner: 
 }
 
 pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<S3Response<ListObjectsOutput>> {
-    let asked =
-        Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
+    let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let marker = input.marker.unwrap_or_default();
     let listed = call.objects().list_objects(call.bucket()?, asked.request(after_key(&marker))).await?;
     let page = &listed.page;
@@ -179,8 +184,7 @@ fn parse_token(token: &str) -> Result<String> {
 }
 
 pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Result<S3Response<ListObjectsV2Output>> {
-    let asked =
-        Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
+    let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     // A token outweighs where the listing was to begin.
     let start_after = input.start_after.filter(|_| input.continuation_token.is_none());
     let after = match &input.continuation_token {
@@ -265,8 +269,7 @@ pub(super) async fn versions(
     call: &Call<'_>,
     input: ListObjectVersionsInput,
 ) -> Result<S3Response<ListObjectVersionsOutput>> {
-    let asked =
-        Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
+    let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let bucket = call.bucket()?;
     let key_marker = input.key_marker.unwrap_or_default();
     let version_marker = input.version_id_marker.unwrap_or_default();
@@ -311,7 +314,8 @@ fn listed_version(call: &Call<'_>, entry: &ListedVersion, encoding: Encoding) ->
         listed.size = Some(convert::number(object.size));
         listed.e_tag = Some(convert::etag(object.etag));
         listed.storage_class = Some(ObjectVersionStorageClass::from(convert::storage_class_name(object)));
-        listed.checksum_algorithm = object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);
+        listed.checksum_algorithm =
+            object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);
         listed.checksum_type = object.checksum.as_ref().map(convert::checksum_type);
     }
     listed
@@ -380,7 +384,8 @@ fn listed_upload(call: &Call<'_>, key: String, upload: &UploadRecord) -> Multipa
     let (algorithm, kind) = upload.checksum.unzip();
     let storage_class = upload.attributes.storage_class.clone().unwrap_or_else(|| convert::STANDARD.to_owned());
     MultipartUpload {
-        checksum_algorithm: algorithm.map(|algorithm| ChecksumAlgorithm::from_static(crate::rules::checksums::name(algorithm))),
+        checksum_algorithm: algorithm
+            .map(|algorithm| ChecksumAlgorithm::from_static(crate::rules::checksums::name(algorithm))),
         checksum_type: kind.map(|kind| ChecksumType::from_static(crate::rules::checksums::type_name(kind))),
         initiated: Some(convert::timestamp(upload.initiated)),
         initiator: Some(convert::initiator(call.accounts(), &upload.owner)),

@@ -78,6 +78,8 @@ const MAX_FORM_FIELDS_BYTES: usize = 1 << 20;
 pub struct ProtocolOptions {
     /// Domains under which a host's first labels name a bucket. All other hosts are path-style.
     pub domains: Vec<String>,
+    /// The server's own region: the one that a client is told whose own cannot be a region's name.
+    pub region: String,
     /// The region that signatures must be for, if the operator insists on one. Clients use any by default.
     pub required_region: Option<String>,
     /// Answers paths that are not S3's: health.
@@ -113,6 +115,7 @@ pub fn service(
         reserved: options.reserved,
         peer: options.peer,
         process,
+        region: options.region,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! Uploads in parts.
 
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{self, PartRecord, UploadRecord};
 
@@ -147,8 +147,7 @@ pub(super) async fn abort(
 pub(super) async fn list_parts(call: &Call<'_>, input: ListPartsInput) -> Result<S3Response<ListPartsOutput>> {
     let limit = listing::page_size("max-parts", input.max_parts.map(i64::from))?;
     let after = part_marker(input.part_number_marker)?;
-    let (upload, page) =
-        call.objects().list_parts(call.bucket()?, &input.key, &input.upload_id, after, limit).await?;
+    let (upload, page) = call.objects().list_parts(call.bucket()?, &input.key, &input.upload_id, after, limit).await?;
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
     let last = page.parts.last().map_or(0, |part| part.number);
     let storage_class = upload.attributes.storage_class.clone().unwrap_or_else(|| convert::STANDARD.to_owned());

@@ -3,7 +3,7 @@
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 use storage::index::records::{self, ObjectRecord, PartRecord};
 
@@ -234,10 +234,7 @@ pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<
     }))
 }
 
-pub(super) async fn delete_many(
-    call: &Call<'_>,
-    input: DeleteObjectsInput,
-) -> Result<S3Response<DeleteObjectsOutput>> {
+pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> Result<S3Response<DeleteObjectsOutput>> {
     call.verify_xml_body()?;
     let named = input.delete.objects;
     // The answer names each key, and XML must be able to.
@@ -265,11 +262,7 @@ pub(super) async fn delete_many(
             Err(error) => errors.push(entry_of_error(key, version_id, error.into())),
         }
     }
-    Ok(S3Response::new(DeleteObjectsOutput {
-        deleted: Some(deleted),
-        errors: Some(errors),
-        ..Default::default()
-    }))
+    Ok(S3Response::new(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() }))
 }
 
 fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier) -> Result<DeleteObject> {
@@ -339,7 +332,8 @@ pub(super) async fn attributes(
         last_modified: Some(convert::timestamp(found.version.modified)),
         version_id: found.label.map(|label| label.to_string()),
         e_tag: asked(ObjectAttributes::ETAG).then(|| convert::etag(object.etag)),
-        storage_class: asked(ObjectAttributes::STORAGE_CLASS).then(|| StorageClass::from(convert::storage_class_name(object))),
+        storage_class: asked(ObjectAttributes::STORAGE_CLASS)
+            .then(|| StorageClass::from(convert::storage_class_name(object))),
         object_size: asked(ObjectAttributes::OBJECT_SIZE).then(|| convert::number(object.size)),
         ..Default::default()
     };
@@ -370,9 +364,8 @@ async fn parts_of(
     let page = call.objects().object_parts(found, after, limit).await?;
     let last = page.parts.last().map_or(0, |part| part.number);
     // Parts are shown one by one only if each has a checksum that the client can check.
-    let composite = found.object.checksum.as_ref().is_some_and(|checksum| {
-        checksum.kind == records::ChecksumType::Composite
-    });
+    let composite =
+        found.object.checksum.as_ref().is_some_and(|checksum| checksum.kind == records::ChecksumType::Composite);
     let parts = composite.then(|| page.parts.iter().map(listed_part).collect());
     Ok(GetObjectAttributesParts {
         is_truncated: Some(page.truncated),

@@ -136,7 +136,8 @@ pub const OPERATIONS: &[(&str, Support)] = &[
 /// what is done with the name (metrics) needs a closed set.
 #[must_use]
 pub fn operation(operation: &str) -> (&'static str, Support) {
-    let row = OPERATIONS.binary_search_by_key(&operation, |(name, _)| name).ok().and_then(|index| OPERATIONS.get(index));
+    let row =
+        OPERATIONS.binary_search_by_key(&operation, |(name, _)| name).ok().and_then(|index| OPERATIONS.get(index));
     row.copied().unwrap_or(("Unknown", NotImplemented))
 }
 

@@ -45,27 +45,35 @@ impl BodyWatch {
         std::mem::take(&mut *lock(&self.kept))
     }
 
-    /// Reads what a refused request is still sending, within the limits. Does nothing for a client that waits for
+    /// Reads what a refused request is still sending, within the limits. Not from a client that waits for
     /// `100 Continue`: it has not begun to send, and must not be invited to.
-    pub(super) async fn drain(&self, expects_continue: bool) {
+    pub(super) async fn drain(&self, expects_continue: bool) -> Drained {
+        let Some(mut body) = lock(&self.unread).take() else { return Drained::Whole };
         if expects_continue && !self.polled.load(Ordering::Relaxed) {
-            return;
+            return Drained::Partly;
         }
-        let Some(mut body) = lock(&self.unread).take() else { return };
         let read = async {
             let mut rest = DRAIN_BYTES;
-            while let Some(Ok(frame)) = body.frame().await {
+            loop {
+                let Some(frame) = body.frame().await else { return Drained::Whole };
+                let Ok(frame) = frame else { return Drained::Partly };
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.received.fetch_add(length, Ordering::Relaxed);
                 match rest.checked_sub(length) {
                     Some(left) => rest = left,
-                    None => break,
+                    None => return Drained::Partly,
                 }
             }
         };
-        // Whether it ends or not, the answer is due now.
-        let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+        tokio::time::timeout(DRAIN_TIME, read).await.unwrap_or(Drained::Partly)
     }
+}
+
+/// Whether a refused request's body was read to its end. If not, the connection ends with the answer, which must say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drained {
+    Whole,
+    Partly,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -89,10 +97,7 @@ impl HttpBody for WatchedBody {
     type Data = Bytes;
     type Error = StdError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         self.watch.polled.store(true, Ordering::Relaxed);
         let poll = Pin::new(&mut self.body).poll_frame(context);
         match &poll {
@@ -149,7 +154,7 @@ mod tests {
     async fn an_unread_body_comes_back_and_is_drained() {
         let (body, watch) = watched(b"hello");
         drop(body);
-        watch.drain(false).await;
+        assert_eq!(watch.drain(false).await, Drained::Whole);
         assert_eq!(watch.received(), 5);
     }
 
@@ -157,7 +162,7 @@ mod tests {
     async fn a_client_that_waits_for_continue_is_not_invited_to_send() {
         let (body, watch) = watched(b"hello");
         drop(body);
-        watch.drain(true).await;
+        assert_eq!(watch.drain(true).await, Drained::Partly);
         assert_eq!(watch.received(), 0);
     }
 }

@@ -43,14 +43,8 @@ const STRICT: [(HeaderName, Form); 9] = [
 const NUMBERS: [&str; 4] = ["max-keys", "max-parts", "max-uploads", "part-number-marker"];
 
 /// What a presigned URL adds to the query (AWS SigV4, "Authenticating requests using query parameters").
-const SIGNATURE: [&str; 6] = [
-    "x-amz-algorithm",
-    "x-amz-credential",
-    "x-amz-date",
-    "x-amz-expires",
-    "x-amz-signature",
-    "x-amz-signedheaders",
-];
+const SIGNATURE: [&str; 6] =
+    ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signature", "x-amz-signedheaders"];
 
 /// How a request must look for s3s to take it.
 #[derive(Clone, Debug)]
@@ -140,7 +134,10 @@ impl S3Route for SecondPass {
         *second.headers_mut() = headers;
         *second.extensions_mut() = request.extensions;
         // Any error of this pass is an answer already; what remains is an answer that cannot be written.
-        let response = service.call(second).await.map_err(|error| S3Error::with_source(S3ErrorCode::InternalError, error.into_std_error()))?;
+        let response = service
+            .call(second)
+            .await
+            .map_err(|error| S3Error::with_source(S3ErrorCode::InternalError, error.into_std_error()))?;
         let (parts, body) = response.into_parts();
         let mut answer = S3Response::with_status(body, parts.status);
         answer.headers = parts.headers;

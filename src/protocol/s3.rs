@@ -9,9 +9,9 @@ use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
 use storage::index::records::BucketRecord;
 
+use super::authz::{self, Resource};
 use super::context::RequestContext;
 use super::error::{Failure, Result};
-use super::authz::{self, Resource};
 use super::{absent, acl, buckets, copies, listing, multipart, objects, tagging};
 use crate::accounts::{Account, Accounts};
 use crate::object::Objects;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use s3s::S3Response;
-#[expect(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
+#[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
 use super::convert;
@@ -48,8 +48,8 @@ pub(super) async fn delete_bucket(
 /// To tagging, a delete marker is refused in the same way however it was come upon.
 fn refused(error: Error) -> Failure {
     match error {
-        Error::DeleteMarker { version, modified, .. } => {
-            Error::DeleteMarker { version, modified, addressed: Addressed::Version }.into()
+        Error::DeleteMarker { key, version, modified, .. } => {
+            Error::DeleteMarker { key, version, modified, addressed: Addressed::Version }.into()
         }
         other => other.into(),
     }
@@ -81,6 +81,7 @@ pub(super) async fn delete_object(
     input: DeleteObjectTaggingInput,
 ) -> Result<S3Response<DeleteObjectTaggingOutput>> {
     let version = convert::version(input.version_id.as_deref())?;
-    let label = call.objects().set_object_tags(call.bucket()?, &input.key, version, Vec::new()).await.map_err(refused)?;
+    let label =
+        call.objects().set_object_tags(call.bucket()?, &input.key, version, Vec::new()).await.map_err(refused)?;
     Ok(S3Response::new(DeleteObjectTaggingOutput { version_id: label.map(|label| label.to_string()) }))
 }

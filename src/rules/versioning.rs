@@ -71,7 +71,12 @@ pub fn delete(versioning: Versioning, current: Option<Known>, null_order: Option
 
 /// The order of the `null` version after a replacement by a version with the order `new`.
 #[must_use]
-pub fn null_order_after(replacement: Replacement, new: u64, current: Option<Known>, null_order: Option<u64>) -> Option<u64> {
+pub fn null_order_after(
+    replacement: Replacement,
+    new: u64,
+    current: Option<Known>,
+    null_order: Option<u64>,
+) -> Option<u64> {
     // A version from before versioning was enabled is `null`, though no head has said so yet.
     let before = null_order.or_else(|| current.filter(|current| current.null).map(|current| current.order));
     if replacement.null { Some(new) } else { before }

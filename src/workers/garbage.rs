@@ -20,7 +20,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The pause between two passes over candidates that are all in use.
 const BUSY: Duration = Duration::from_millis(500);
 /// How long a completion may be repeated.
-const COMPLETIONS_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const COMPLETIONS_REMEMBERED: Duration = Duration::from_hours(24);
 
 /// What the worker has done since it started.
 #[derive(Debug, Default)]

@@ -28,7 +28,13 @@ async fn signatures_must_be_right_and_cover_the_host() {
 async fn a_bucket_is_its_owners() {
     let server = Server::new().await;
     server.send(put("/bucket/k").body("data")).await.succeeded(200);
-    for stranger in [get("/bucket"), get("/bucket/k"), put("/bucket/k"), call(Method::DELETE, "/bucket/k"), call(Method::DELETE, "/bucket")] {
+    for stranger in [
+        get("/bucket"),
+        get("/bucket/k"),
+        put("/bucket/k"),
+        call(Method::DELETE, "/bucket/k"),
+        call(Method::DELETE, "/bucket"),
+    ] {
         server.raw(stranger.signed(OTHER)).await.refused(403, "AccessDenied");
     }
     // A copy reads its source, which must be the caller's too.
@@ -87,7 +93,9 @@ async fn hosts_of_the_domains_name_buckets_and_no_others_do() {
 #[tokio::test]
 async fn preflights_are_answered_as_without_cors() {
     let server = Server::new().await;
-    let preflight = call(Method::OPTIONS, "/bucket/k").header("origin", "https://a.test").header("access-control-request-method", "PUT");
+    let preflight = call(Method::OPTIONS, "/bucket/k")
+        .header("origin", "https://a.test")
+        .header("access-control-request-method", "PUT");
     let answer = server.raw(preflight.unsigned()).await;
     answer.refused(403, "AccessForbidden");
     assert_eq!((answer.element("Method"), answer.element("ResourceType")), (Some("PUT"), Some("BUCKET")));

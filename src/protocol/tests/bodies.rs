@@ -16,9 +16,13 @@ async fn wrong_digests_store_nothing() {
     let wrong_md5 = BASE64.encode(Md5::digest(b"other"));
     server.send(put("/bucket/k").body("data").header("content-md5", &wrong_md5)).await.refused(400, "BadDigest");
     server.send(put("/bucket/k").body("data").header("content-md5", "nonsense")).await.refused(400, "InvalidDigest");
-    server.send(put("/bucket/k").body("data").header("x-amz-checksum-crc32", "AAAAAA==")).await.refused(400, "BadDigest");
+    server
+        .send(put("/bucket/k").body("data").header("x-amz-checksum-crc32", "AAAAAA=="))
+        .await
+        .refused(400, "BadDigest");
     server.send(put("/bucket/k").body("data").header("x-amz-checksum-crc32", "!")).await.refused(400, "InvalidRequest");
-    let other = put("/bucket/k").body("data").payload("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let other =
+        put("/bucket/k").body("data").payload("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     server.send(other).await.refused(400, "XAmzContentSHA256Mismatch");
     stored_nothing(&server).await;
 }
@@ -28,14 +32,17 @@ async fn right_digests_are_answered_and_shown_on_demand() {
     let server = Server::new().await;
     let md5 = BASE64.encode(Md5::digest(b"data"));
     let crc32 = "rfPzYw=="; // of "data"
-    let answer = server.send(put("/bucket/k").body("data").header("content-md5", &md5).header("x-amz-checksum-crc32", crc32)).await;
+    let answer = server
+        .send(put("/bucket/k").body("data").header("content-md5", &md5).header("x-amz-checksum-crc32", crc32))
+        .await;
     assert_eq!((answer.status, answer.header("x-amz-checksum-crc32")), (200, Some(crc32)), "{answer:?}");
     assert_eq!(answer.header("x-amz-checksum-type"), Some("FULL_OBJECT"));
     assert_eq!(answer.header("etag"), Some("\"8d777f385d3dfec8815d20f7496026dc\""));
     assert_eq!(server.send(get("/bucket/k")).await.header("x-amz-checksum-crc32"), None);
     let asked = server.send(get("/bucket/k").header("x-amz-checksum-mode", "ENABLED")).await;
     assert_eq!(asked.header("x-amz-checksum-crc32"), Some(crc32));
-    let part = server.send(get("/bucket/k").header("x-amz-checksum-mode", "ENABLED").header("range", "bytes=0-1")).await;
+    let part =
+        server.send(get("/bucket/k").header("x-amz-checksum-mode", "ENABLED").header("range", "bytes=0-1")).await;
     assert_eq!((part.status, part.header("x-amz-checksum-crc32")), (206, None));
 }
 
@@ -63,7 +70,8 @@ async fn trailers_are_verified_and_must_come() {
 #[tokio::test]
 async fn hostile_framing_stores_nothing() {
     let server = Server::new().await;
-    for body in ["", "4\r\nda", "4\r\ndata\r\n", "zz\r\ndata\r\n0\r\n\r\n", "5\r\ndata!\r\n0\r\n\r\n", "ffffffffff\r\n"] {
+    for body in ["", "4\r\nda", "4\r\ndata\r\n", "zz\r\ndata\r\n0\r\n\r\n", "5\r\ndata!\r\n0\r\n\r\n", "ffffffffff\r\n"]
+    {
         let mut broken = with_trailer("");
         broken.body = body.into();
         let answer = server.send(broken).await;
@@ -93,7 +101,9 @@ async fn malformed_xml_is_named() {
     let server = Server::new().await;
     server.send(call(Method::POST, "/bucket?delete").body("<Delete><Object>")).await.refused(400, "MalformedXML");
     server.send(call(Method::POST, "/bucket?delete").body("<Delete></Delete>")).await.refused(400, "MalformedXML");
-    let versioning = |status: &str| put("/bucket?versioning").body(format!("<VersioningConfiguration>{status}</VersioningConfiguration>"));
+    let versioning = |status: &str| {
+        put("/bucket?versioning").body(format!("<VersioningConfiguration>{status}</VersioningConfiguration>"))
+    };
     server.send(versioning("<Status>enabled</Status>")).await.refused(400, "MalformedXML");
     server.send(versioning("")).await.refused(400, "IllegalVersioningConfigurationException");
     server.send(versioning("<Status>Enabled</Status>")).await.succeeded(200);
@@ -104,14 +114,18 @@ async fn malformed_xml_is_named() {
 #[tokio::test]
 async fn an_upload_in_parts_becomes_an_object() {
     let server = Server::new().await;
-    let created = server.send(call(Method::POST, "/bucket/k?uploads").header("content-type", "text/plain")).await.succeeded(200);
+    let created =
+        server.send(call(Method::POST, "/bucket/k?uploads").header("content-type", "text/plain")).await.succeeded(200);
     let upload = created.element("UploadId").expect("an id").to_owned();
     let part = server.send(put(&format!("/bucket/k?partNumber=1&uploadId={upload}")).body("data")).await.succeeded(200);
     let etag = part.header("etag").expect("an ETag").to_owned();
-    let listed = server.send(get(&format!("/bucket/k?uploadId={upload}&part-number-marker=&max-parts="))).await.succeeded(200);
+    let listed =
+        server.send(get(&format!("/bucket/k?uploadId={upload}&part-number-marker=&max-parts="))).await.succeeded(200);
     assert_eq!((listed.element("PartNumber"), listed.element("PartNumberMarker")), (Some("1"), Some("0")));
     let complete = |etag: &str| {
-        let xml = format!("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>");
+        let xml = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+        );
         call(Method::POST, &format!("/bucket/k?uploadId={upload}")).body(xml)
     };
     server.send(complete("\"00000000000000000000000000000000\"")).await.refused(400, "InvalidPart");
@@ -130,7 +144,8 @@ async fn a_checksum_of_parts_is_shown_with_their_number_and_a_parts_with_the_par
     assert_eq!(created.header("x-amz-checksum-type"), Some("COMPOSITE"));
     let upload = created.element("UploadId").expect("an id").to_owned();
     let sha256 = BASE64.encode(Sha256::digest(b"data"));
-    let part = put(&format!("/bucket/k?partNumber=1&uploadId={upload}")).body("data").header("x-amz-checksum-sha256", &sha256);
+    let part =
+        put(&format!("/bucket/k?partNumber=1&uploadId={upload}")).body("data").header("x-amz-checksum-sha256", &sha256);
     let etag = server.send(part).await.succeeded(200).header("etag").expect("an ETag").to_owned();
     let xml = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag><ChecksumSHA256>{sha256}</ChecksumSHA256></Part></CompleteMultipartUpload>"

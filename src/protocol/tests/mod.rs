@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use s3s::Body;
-use s3s_sigv4::{AmzDate, Payload, calculate_signature, create_canonical_request_with_raw_uri_path, create_string_to_sign};
+use s3s_sigv4::{
+    AmzDate, Payload, calculate_signature, create_canonical_request_with_raw_uri_path, create_string_to_sign,
+};
 use sha2::{Digest as _, Sha256};
 use storage::Store;
 use storage::chunks::memory::MemoryChunks;
@@ -52,8 +54,11 @@ impl Server {
         let metrics = Metrics::new().expect("names differ");
         let options = ProtocolOptions {
             domains: vec!["s3.example.test".to_owned()],
+            region: "us-east-1".to_owned(),
             required_region: None,
-            reserved: Arc::new(|path| (path == "/_health/live").then(|| (StatusCode::OK, Bytes::from_static(b"alive\n")))),
+            reserved: Arc::new(|path| {
+                (path == "/_health/live").then(|| (StatusCode::OK, Bytes::from_static(b"alive\n")))
+            }),
             peer: |_| None,
         };
         let front = service(&objects, &accounts, &metrics, options).expect("a region");
@@ -166,7 +171,8 @@ impl Call {
         *request.uri_mut() = self.target.parse().expect("a target");
         let length = self.body.len().to_string();
         let own = [("host", self.host.as_str()), ("content-length", length.as_str())];
-        let own = own.into_iter().filter(|(name, _)| *name == "host" || !self.body.is_empty() || self.method == Method::PUT);
+        let own =
+            own.into_iter().filter(|(name, _)| *name == "host" || !self.body.is_empty() || self.method == Method::PUT);
         for (name, value) in self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(own) {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
             request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
@@ -190,7 +196,8 @@ impl Call {
             .map(|(name, value)| (decoded(name), decoded(value)))
             .collect();
         pairs.sort_by_key(|(name, value)| (utf8_percent_encode(name, QUERY).to_string(), value.clone()));
-        let mut signed: Vec<(&str, &str)> = call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut signed: Vec<(&str, &str)> =
+            call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if call.signs_host {
             signed.push(("host", &call.host));
         }

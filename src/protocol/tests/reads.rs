@@ -27,12 +27,19 @@ async fn ranges_are_served_and_odd_ones_ignored() {
         assert_eq!((answer.status, answer.text.as_str()), (status, body), "{range}");
         let head = server.send(call(Method::HEAD, "/bucket/k").header("range", range)).await;
         let length = body.len().to_string();
-        assert_eq!((head.status, head.header("content-length"), head.text.as_str()), (status, Some(length.as_str()), ""), "{range}");
+        assert_eq!(
+            (head.status, head.header("content-length"), head.text.as_str()),
+            (status, Some(length.as_str()), ""),
+            "{range}"
+        );
         assert_eq!(head.header("content-range"), answer.header("content-range"), "{range}");
     }
     let answer = server.send(get("/bucket/k").header("range", "bytes=100-200")).await;
     answer.refused(416, "InvalidRange");
-    assert_eq!((answer.element("RangeRequested"), answer.element("ActualObjectSize")), (Some("bytes=100-200"), Some("10")));
+    assert_eq!(
+        (answer.element("RangeRequested"), answer.element("ActualObjectSize")),
+        (Some("bytes=100-200"), Some("10"))
+    );
 }
 
 #[tokio::test]

@@ -343,7 +343,10 @@ mod tests {
                 etag: ETag { md5: [0xab; 16], parts: None },
                 data: Data::Chunk(ChunkId([0xcd; 32])),
                 checksum: None,
-                attributes: Attributes { headers: vec![("content-type".into(), "a/b".into())], ..Attributes::default() },
+                attributes: Attributes {
+                    headers: vec![("content-type".into(), "a/b".into())],
+                    ..Attributes::default()
+                },
             }),
         }
     }
@@ -370,7 +373,8 @@ mod tests {
     #[test]
     fn full_pages_fit_into_a_row() {
         let chunks = ManifestPage::Chunks(vec![(ChunkId([0xff; 32]), u32::MAX); CHUNKS_IN_PAGE]);
-        let checksum = Checksum { algorithm: ChecksumAlgorithm::Sha512, kind: ChecksumType::Composite, value: vec![0xff; 64] };
+        let checksum =
+            Checksum { algorithm: ChecksumAlgorithm::Sha512, kind: ChecksumType::Composite, value: vec![0xff; 64] };
         let part = PartRecord {
             number: 10_000,
             size: u64::MAX,

@@ -90,7 +90,13 @@ impl Store {
     }
 
     /// Up to `limit` buckets whose names start with `prefix`, after the name `after`, for which `wanted` holds.
-    pub async fn list_buckets<W>(&self, prefix: &str, after: Option<&str>, limit: usize, mut wanted: W) -> Result<Vec<BucketRecord>>
+    pub async fn list_buckets<W>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        mut wanted: W,
+    ) -> Result<Vec<BucketRecord>>
     where
         W: FnMut(&BucketRecord) -> bool + Send + 'static,
     {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::staged::{Staged, root_child};
 use super::Store;
+use super::staged::{Staged, root_child};
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Candidate, Parent, Usage};
 use crate::index::records::{BucketRecord, Content, Data, Head, ObjectRecord, Record, VersionRecord, Versioning};
@@ -59,6 +59,7 @@ pub struct Edit {
 }
 
 /// How a commit ended.
+#[allow(clippy::large_enum_variant, reason = "one for each commit, moved once: a box would cost more")]
 pub enum Outcome {
     /// Durable.
     Committed,
@@ -217,7 +218,9 @@ impl Store {
         let current_row = self.get(Family::Current, keys::object(bucket.id, key)).await?;
         let head_row = match bucket.versioning {
             Versioning::Unversioned => None,
-            Versioning::Enabled | Versioning::Suspended => self.get(Family::Versions, keys::head(bucket.id, key)).await?,
+            Versioning::Enabled | Versioning::Suspended => {
+                self.get(Family::Versions, keys::head(bucket.id, key)).await?
+            }
         };
         let current = current_row.as_deref().map(VersionRecord::decode).transpose()?;
         let head = head_row.as_deref().map(Head::decode).transpose()?;

@@ -54,7 +54,14 @@ struct Seen<S> {
 
 impl Store {
     /// Visits the current versions of keys that start with `prefix`, in order. `visit` may decode the record or not.
-    pub async fn visit_current<S, V>(&self, bucket: BucketId, prefix: &str, from: &Seek, state: S, mut visit: V) -> Result<S>
+    pub async fn visit_current<S, V>(
+        &self,
+        bucket: BucketId,
+        prefix: &str,
+        from: &Seek,
+        state: S,
+        mut visit: V,
+    ) -> Result<S>
     where
         S: Send + 'static,
         V: FnMut(&mut S, &str, &dyn Fn() -> Result<VersionRecord>) -> Result<Step> + Send + 'static,
@@ -69,7 +76,14 @@ impl Store {
 
     /// Visits all versions of keys that start with `prefix`: keys in order, each newest first. The second argument of
     /// `visit` tells whether the version is the current one, or a noncurrent one or delete marker.
-    pub async fn visit_versions<S, V>(&self, bucket: BucketId, prefix: &str, from: &Seek, state: S, mut visit: V) -> Result<S>
+    pub async fn visit_versions<S, V>(
+        &self,
+        bucket: BucketId,
+        prefix: &str,
+        from: &Seek,
+        state: S,
+        mut visit: V,
+    ) -> Result<S>
     where
         S: Send + 'static,
         V: FnMut(&mut S, &str, &dyn Fn() -> Result<VersionRecord>) -> Result<Step> + Send + 'static,
@@ -86,7 +100,14 @@ impl Store {
     }
 
     /// Visits the open uploads of keys that start with `prefix`: keys in order, each oldest first.
-    pub async fn visit_uploads<S, V>(&self, bucket: BucketId, prefix: &str, from: &Seek, state: S, mut visit: V) -> Result<S>
+    pub async fn visit_uploads<S, V>(
+        &self,
+        bucket: BucketId,
+        prefix: &str,
+        from: &Seek,
+        state: S,
+        mut visit: V,
+    ) -> Result<S>
     where
         S: Send + 'static,
         V: FnMut(&mut S, &str, UploadId, &dyn Fn() -> Result<UploadRecord>) -> Result<Step> + Send + 'static,

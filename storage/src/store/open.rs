@@ -9,8 +9,8 @@ use crate::disk::Disk;
 use crate::disk::blocking::BlockingDisk;
 use crate::disk::data_directory::DataDirectory;
 use crate::error::{Result, StoreError};
-use crate::kv::rocks::{RocksKv, RocksOptions};
 use crate::kv::Kv;
+use crate::kv::rocks::{RocksKv, RocksOptions};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -51,7 +51,10 @@ impl Store {
             block_cache_bytes: options.block_cache_bytes,
             memtable_bytes: (options.block_cache_bytes / 4).min(128 << 20),
             on_fatal: Arc::new(|reason| {
-                tracing::error!(reason, "the metadata index failed: ending the process, so that nothing is acknowledged that is not stored");
+                tracing::error!(
+                    reason,
+                    "the metadata index failed: ending the process, so that nothing is acknowledged that is not stored"
+                );
                 std::process::abort();
             }),
             ..RocksOptions::default()

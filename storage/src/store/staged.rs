@@ -8,7 +8,9 @@ use super::Store;
 use crate::chunks::Written;
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Candidate, Child, Parent};
-use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot, PARTS_IN_PAGE, PartRecord, Record, Referrer};
+use crate::index::records::{
+    CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot, PARTS_IN_PAGE, PartRecord, Record, Referrer,
+};
 use crate::kv::{Batch, Commit, Family};
 use crate::pins::Pin;
 use crate::types::{BucketId, ChunkId, ManifestId};
@@ -92,7 +94,7 @@ impl Staged {
 
     /// Adds what makes this data part of `parent`.
     pub(crate) fn add_rows(&self, batch: &mut Batch, parent: Parent, object: (BucketId, &str)) {
-        self.add_fresh(batch, &self.fresh);
+        add_fresh(batch, &self.fresh);
         if let Some(manifest) = &self.manifest {
             let id = manifest.id;
             batch.check_unchanged(Family::Manifests, keys::manifest(id), None);
@@ -103,15 +105,6 @@ impl Staged {
         if let Some(child) = root_child(self.data) {
             let referrer = Referrer { object: Some((object.0, object.1.to_owned())) };
             batch.put(Family::Refs, keys::reference(child, parent), referrer.encode());
-        }
-    }
-
-    fn add_fresh(&self, batch: &mut Batch, fresh: &[Fresh]) {
-        for Fresh { id, written } in fresh {
-            let place = written.place;
-            batch.check_unchanged(Family::Chunks, keys::chunk(*id), None);
-            batch.put(Family::Chunks, keys::chunk(*id), ChunkRecord { place }.encode());
-            batch.add(Family::Counters, keys::segment(place.drive, place.segment), i64::from(place.occupied));
         }
     }
 
@@ -159,6 +152,15 @@ pub(crate) fn root_child(data: Data) -> Option<Child> {
     }
 }
 
+fn add_fresh(batch: &mut Batch, fresh: &[Fresh]) {
+    for Fresh { id, written } in fresh {
+        let place = written.place;
+        batch.check_unchanged(Family::Chunks, keys::chunk(*id), None);
+        batch.put(Family::Chunks, keys::chunk(*id), ChunkRecord { place }.encode());
+        batch.add(Family::Counters, keys::segment(place.drive, place.segment), i64::from(place.occupied));
+    }
+}
+
 fn add_pages(batch: &mut Batch, id: ManifestId, first: usize, pages: &[Vec<u8>]) {
     for (number, page) in (first..).zip(pages) {
         let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -175,9 +177,9 @@ fn add_references(batch: &mut Batch, id: ManifestId, children: &[Child]) {
 
 fn manifest_id(pages: &[Vec<u8>]) -> ManifestId {
     let mut hasher = blake3::Hasher::new();
-    pages.iter().for_each(|page| {
+    for page in pages {
         hasher.update(page);
-    });
+    }
     ManifestId(*hasher.finalize().as_bytes())
 }
 
@@ -199,7 +201,8 @@ impl Store {
         if let [(id, _)] = list[..] {
             return Ok(Staged { data: Data::Chunk(id), size, inline: None, fresh, manifest: None, _pins: pins });
         }
-        let pages: Vec<_> = list.chunks(CHUNKS_IN_PAGE).map(|page| ManifestPage::Chunks(page.to_vec()).encode()).collect();
+        let pages: Vec<_> =
+            list.chunks(CHUNKS_IN_PAGE).map(|page| ManifestPage::Chunks(page.to_vec()).encode()).collect();
         let mut children: Vec<_> = list.iter().map(|(id, _)| Child::Chunk(*id)).collect();
         children.sort_unstable();
         children.dedup();
@@ -256,7 +259,8 @@ impl Store {
     /// of the rest is found through it. Pages come before references, since references are found through pages.
     async fn stage_large(self: &Arc<Self>, staged: &mut Staged) -> Result<()> {
         let Some(manifest) = &mut staged.manifest else { return Ok(()) };
-        let (id, pages, children) = (manifest.id, std::mem::take(&mut manifest.pages), std::mem::take(&mut manifest.children));
+        let (id, pages, children) =
+            (manifest.id, std::mem::take(&mut manifest.pages), std::mem::take(&mut manifest.children));
         for (stage, pages) in pages.chunks(PAGES_IN_STAGE).enumerate() {
             let mut batch = Batch::default();
             self.note_candidate(&mut batch, Candidate::Child(Child::Manifest(id)));
@@ -280,7 +284,7 @@ impl Store {
         let mut stage = Staged { data: Data::Empty, size: 0, inline: None, fresh, manifest: None, _pins: Vec::new() };
         for _ in 0..ATTEMPTS {
             let mut batch = Batch::default();
-            stage.add_fresh(&mut batch, &stage.fresh);
+            add_fresh(&mut batch, &stage.fresh);
             for fresh in &stage.fresh {
                 self.note_candidate(&mut batch, Candidate::Child(Child::Chunk(fresh.id)));
             }

@@ -62,7 +62,8 @@ impl Store {
     /// Up to `limit` parts with numbers greater than `after`.
     pub async fn parts(&self, id: UploadId, after: u16, limit: usize) -> Result<Vec<PartRecord>> {
         let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-        let rows = self.rows_in(Family::Uploads, keys::part(id, first), keys::after_prefix(&keys::parts(id)), limit).await?;
+        let rows =
+            self.rows_in(Family::Uploads, keys::part(id, first), keys::after_prefix(&keys::parts(id)), limit).await?;
         rows.iter().map(|(_, row)| PartRecord::decode(row)).collect()
     }
 
@@ -124,7 +125,12 @@ impl Store {
 
     /// Commits the edit that makes the object visible together with the upload's end. A conflict may also be a part
     /// that was written, or another completion or an abort, since the completion was read.
-    pub async fn complete_upload(self: &Arc<Self>, edit: Edit, completion: &Completion, became: &CompletedUpload) -> Result<Outcome> {
+    pub async fn complete_upload(
+        self: &Arc<Self>,
+        edit: Edit,
+        completion: &Completion,
+        became: &CompletedUpload,
+    ) -> Result<Outcome> {
         let upload = &completion.upload;
         let id = upload.record.id;
         let mut extra = Batch::default();

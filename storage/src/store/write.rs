@@ -118,7 +118,9 @@ impl DataWriter {
     async fn make_room(&mut self, at_hand: usize) -> Result<()> {
         let chunk_bytes = self.store.limits.chunk_bytes as usize;
         let so_far = self.received - at_hand as u64;
-        let rest = self.expected.map_or(chunk_bytes, |expected| usize::try_from(expected.saturating_sub(so_far)).unwrap_or(chunk_bytes));
+        let rest = self
+            .expected
+            .map_or(chunk_bytes, |expected| usize::try_from(expected.saturating_sub(so_far)).unwrap_or(chunk_bytes));
         let wanted = rest.max(at_hand).min(chunk_bytes);
         if wanted > INLINE_BYTES {
             let units = u32::try_from(wanted.div_ceil(BUFFER_UNIT)).unwrap_or(u32::MAX);
