@@ -16,7 +16,7 @@ use s3s::{Body, HttpError, HttpResponse};
 use super::answer::{self, AnswerBody, Record};
 use super::context::{RequestContext, RequestId};
 use super::host::Domains;
-use super::request_body::{Drained, WatchedBody};
+use super::request_body::{Drained, Framing, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
 use super::{convert, query};
 use crate::telemetry::metrics::Metrics;
@@ -121,11 +121,12 @@ impl Front {
             .headers()
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let framing = Framing::of(request.headers());
         let request = request.map(|body| {
             if body.is_end_stream() {
                 return Body::empty();
             }
-            Body::http_body(WatchedBody::new(body, Arc::clone(&context.body)))
+            Body::http_body(WatchedBody::new(body, Arc::clone(&context.body), framing))
         });
         let uri = request.uri().clone();
         let is_http_1 = request.version() <= Version::HTTP_11;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use s3s::{Body, StdError};
@@ -80,16 +81,54 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How a body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Its bytes are the payload.
+    Plain,
+    /// `aws-chunked`: the payload in chunks of its own, the last of them empty.
+    Chunked,
+}
+
+impl Framing {
+    /// By `x-amz-content-sha256`.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let streaming = headers.get("x-amz-content-sha256").is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
+        if streaming { Self::Chunked } else { Self::Plain }
+    }
+}
+
+/// The end of an `aws-chunked` body in which its last chunk begins: it is followed by trailers of some hundred bytes.
+const TAIL_BYTES: usize = 4096;
+
 /// A request's body under watch.
 pub(super) struct WatchedBody {
     body: Body,
     watch: Arc<BodyWatch>,
+    framing: Framing,
+    tail: Vec<u8>,
     ended: bool,
 }
 
 impl WatchedBody {
-    pub(super) fn new(body: Body, watch: Arc<BodyWatch>) -> Self {
-        Self { body, watch, ended: false }
+    pub(super) fn new(body: Body, watch: Arc<BodyWatch>, framing: Framing) -> Self {
+        Self { body, watch, framing, tail: Vec::new(), ended: false }
+    }
+
+    fn note_tail(&mut self, data: &[u8]) {
+        let kept = data.get(data.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default();
+        let excess = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..excess.min(self.tail.len()));
+        self.tail.extend_from_slice(kept);
+    }
+
+    /// s3s takes a body for whole when the payload's declared length has come. But the last, empty chunk carries a
+    /// signature too: without it the body was cut off.
+    fn is_cut_off(&self) -> bool {
+        let begins = |at: &[u8]| at.starts_with(b"0;") || at.starts_with(b"0\r\n");
+        let after_line_end =
+            self.tail.windows(5).any(|window| window.starts_with(b"\r\n0;") || window.starts_with(b"\r\n0\r\n"));
+        self.framing == Framing::Chunked && !begins(&self.tail) && !after_line_end
     }
 }
 
@@ -103,11 +142,18 @@ impl HttpBody for WatchedBody {
         match &poll {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
+                    if self.framing == Framing::Chunked {
+                        self.note_tail(data);
+                    }
                     self.watch.received.fetch_add(data.len() as u64, Ordering::Relaxed);
                     if self.watch.keep.load(Ordering::Relaxed) {
                         lock(&self.watch.kept).push(data.clone());
                     }
                 }
+            }
+            Poll::Ready(None) if !self.ended && self.is_cut_off() => {
+                self.ended = true;
+                return Poll::Ready(Some(Err("the last chunk of the body is missing".into())));
             }
             Poll::Ready(None | Some(Err(_))) => self.ended = true,
             Poll::Pending => {}
@@ -139,7 +185,7 @@ mod tests {
     fn watched(bytes: &'static [u8]) -> (Body, Arc<BodyWatch>) {
         let watch = Arc::<BodyWatch>::default();
         let body = Body::from(Bytes::from_static(bytes));
-        (Body::http_body(WatchedBody::new(body, Arc::clone(&watch))), watch)
+        (Body::http_body(WatchedBody::new(body, Arc::clone(&watch), Framing::Plain)), watch)
     }
 
     #[tokio::test]
@@ -148,6 +194,20 @@ mod tests {
         watch.keep();
         assert_eq!(body.store_all_limited(100).await.expect("read"), "hello");
         assert_eq!((watch.received(), watch.take_kept().concat()), (5, b"hello".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_chunked_body_must_have_its_last_chunk() {
+        let read = async |bytes: &'static [u8]| {
+            let body = Body::from(Bytes::from_static(bytes));
+            let watched = WatchedBody::new(body, Arc::default(), Framing::Chunked);
+            Body::http_body(watched).store_all_limited(1000).await.is_ok()
+        };
+        assert!(read(b"3;chunk-signature=a\r\nabc\r\n0;chunk-signature=b\r\n\r\n").await);
+        assert!(read(b"3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n").await);
+        assert!(read(b"0\r\n\r\n").await);
+        assert!(!read(b"3;chunk-signature=a\r\nabc\r\n").await);
+        assert!(!read(b"10\r\nabc").await);
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 //!
 //! `CAIRN_MODEL_SEQUENCES` sets how many sequences are run (3000), `CAIRN_SEED` replays a single one.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod harness;
 
 use std::sync::Arc;
@@ -200,7 +202,8 @@ async fn glance_at_listing(driver: &Driver, name: &str, random: &mut Random) -> 
     let under = bucket.keys.iter().filter(|(key, _)| key.starts_with(prefix));
     let all = under.flat_map(|(key, versions)| versions.iter().map(move |version| (key.clone(), version.id)));
     let mut expected: Vec<_> = all.filter(|(key, id)| wanted(key, id.order)).collect();
-    let ids = |listed: Vec<(String, VersionRecord)>| -> Vec<_> { listed.into_iter().map(|(key, it)| (key, it.id)).collect() };
+    let ids =
+        |listed: Vec<(String, VersionRecord)>| -> Vec<_> { listed.into_iter().map(|(key, it)| (key, it.id)).collect() };
     let listed = ids(list_versions(store, bucket.id, prefix, &from).await.map_err(|error| error.to_string())?);
     if listed != expected {
         return Err(format!("versions of {name} from {from:?} under {prefix:?}: {listed:?}, not {expected:?}"));
@@ -226,7 +229,11 @@ async fn glance_at_uploads(driver: &Driver, name: &str, random: &mut Random) -> 
     };
     let listed = list_uploads(&driver.client.store, bucket.id, "", &seek).await.map_err(|error| error.to_string())?;
     let listed: Vec<_> = listed.into_iter().map(|(key, record)| (key, record.id)).collect();
-    if listed == all[from..] { Ok(()) } else { Err(format!("uploads of {name} from {seek:?}: {listed:?}, not {:?}", &all[from..])) }
+    if listed == all[from..] {
+        Ok(())
+    } else {
+        Err(format!("uploads of {name} from {seek:?}: {listed:?}, not {:?}", &all[from..]))
+    }
 }
 
 /// Runs the sequence of one seed; the error tells what it did.
@@ -321,7 +328,12 @@ fn an_upload_of_many_parts_agrees_with_the_model() {
         let mut bench = Bench::new(Medium::Memory(Arc::new(MemoryChunks::new())), 8 << 10);
         let mut steps = vec![Step::CreateBucket("first"), Step::CreateUpload("first", "a")];
         steps.extend((1..=600).map(|number| Step::Part(0, number, Body::new(u64::from(number) % 7, 40))));
-        steps.extend([Step::Collect(50), Step::Complete(0, 1), Step::Collect(50), Step::Copy(("first", "a", 0), "first", "b")]);
+        steps.extend([
+            Step::Collect(50),
+            Step::Complete(0, 1),
+            Step::Collect(50),
+            Step::Copy(("first", "a", 0), "first", "b"),
+        ]);
         for step in steps {
             bench.driver().apply(&step).await.unwrap_or_else(|trouble| panic!("{step:?}: {trouble}"));
         }

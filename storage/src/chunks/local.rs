@@ -125,6 +125,7 @@ struct Core {
     lanes: Vec<Lane>,
     readers: Option<WorkerPool>,
     buffers: Arc<BufferPool>,
+    recent: reader::Recent,
     /// Spreads chunks over the drives.
     ticket: AtomicU64,
 }
@@ -173,7 +174,13 @@ impl LocalChunks {
             Threading::Threads => Some(WorkerPool::new("read", options.read_threads, READ_QUEUE)?),
             Threading::Inline => None,
         };
-        let core = Core { lanes, readers, buffers: BufferPool::new(READ_BUFFERS), ticket: AtomicU64::new(0) };
+        let core = Core {
+            lanes,
+            readers,
+            buffers: BufferPool::new(READ_BUFFERS),
+            recent: reader::Recent::new(),
+            ticket: AtomicU64::new(0),
+        };
         let store = Arc::new(Self { core: Arc::new(core), threads: Mutex::default() });
         for (number, writer) in writers.into_iter().enumerate() {
             store.start(number, writer)?;
@@ -335,7 +342,17 @@ impl Core {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        reader::read(&guard, &self.buffers, id, place, range)
+        reader::read(&guard, &self.buffers, &self.recent, id, place, range)
+    }
+
+    /// Small reads that need no disk.
+    fn read_on_the_spot(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Option<Bytes> {
+        let is_small = range.start < range.end
+            && range.end <= place.length
+            && range.end - range.start <= reader::ON_THE_SPOT_BYTES;
+        let lane = self.lanes.get(usize::from(place.drive)).filter(|_| is_small)?;
+        let guard = lane.drive.begin_read(&place).ok()?;
+        reader::read_resident(&guard, &self.buffers, id, place, range)
     }
 }
 
@@ -370,6 +387,9 @@ impl ChunkStore for LocalChunks {
             match &core.readers {
                 None => core.read(id, place, &range),
                 Some(readers) => {
+                    if let Some(bytes) = core.read_on_the_spot(id, place, &range) {
+                        return Ok(bytes);
+                    }
                     let reading = Arc::clone(&core);
                     readers.run(move || reading.read(id, place, &range)).await
                 }

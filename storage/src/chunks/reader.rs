@@ -3,21 +3,59 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use crate::chunks::drive::ReadGuard;
 use crate::chunks::frame::{self, Damage, FrameLayout};
 use crate::disk::buffer::BufferPool;
-use crate::disk::{BLOCK, Caching, DiskFile};
+use crate::disk::{BLOCK, Caching};
 use crate::error::{Corruption, Result, StoreError};
 use crate::types::{ChunkId, Place};
 
 /// Reads of at least this many bytes bypass the page cache: from a cold disk that is faster, for less CPU.
 const DIRECT_BYTES: usize = 128 << 10;
+/// Reads of up to this many bytes are tried on the spot: copying them from the page cache takes less time than waking
+/// a thread.
+pub const ON_THE_SPOT_BYTES: u32 = 128 << 10;
+/// Large reads that are remembered, so that a second one of the same is known for what it is.
+const REMEMBERED: usize = 8192;
 /// Bytes between the checksums and the wanted blocks that are read along rather than in a second read.
 const GAP_BYTES: usize = 64 << 10;
+
+/// Which large reads there were lately. What is read once comes from the disk directly and leaves the page cache alone;
+/// what is read again is brought into it, so that the next reader finds it there.
+pub struct Recent(Vec<AtomicU64>);
+
+impl Recent {
+    /// Nothing was read yet.
+    pub fn new() -> Self {
+        Self((0..REMEMBERED).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Notes a read of a place, and answers whether it was noted before. A place that shares its slot may have
+    /// displaced it; then it is read directly once more.
+    fn is_again(&self, place: &Place) -> bool {
+        let at = u64::from(place.segment) << 32 | u64::from(place.offset);
+        let mark = (at ^ u64::from(place.epoch).rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let slot = usize::try_from(mark >> 32).unwrap_or(0) % REMEMBERED;
+        self.0.get(slot).is_some_and(|slot| slot.swap(mark, Ordering::Relaxed) == mark)
+    }
+}
+
+/// Reads `range` if the page cache holds all that it takes; `None` if not, or if what it holds is damaged: then
+/// [`read`] decides. Never waits for a disk.
+pub fn read_resident(
+    guard: &ReadGuard,
+    buffers: &Arc<BufferPool>,
+    id: ChunkId,
+    place: Place,
+    range: &Range<u32>,
+) -> Option<Bytes> {
+    let wanted = range.start as usize..range.end as usize;
+    Reading { guard, buffers, id, place, source: Source::PageCache }.read(&wanted).ok()
+}
 
 /// Reads `range` of the chunk `id`, which the index has at `place`.
 ///
@@ -26,18 +64,25 @@ const GAP_BYTES: usize = 64 << 10;
 pub fn read(
     guard: &ReadGuard,
     buffers: &Arc<BufferPool>,
+    recent: &Recent,
     id: ChunkId,
     place: Place,
     range: &Range<u32>,
 ) -> Result<Bytes> {
     let wanted = range.start as usize..range.end as usize;
-    let attempt = |caching| Reading { guard, buffers, id, place, caching }.read(&wanted);
-    let outcome = match attempt(Caching::Buffered) {
+    let attempt = |source| Reading { guard, buffers, id, place, source }.read(&wanted);
+    let is_large = wanted.len() >= DIRECT_BYTES;
+    if is_large && let Ok(bytes) = attempt(Source::PageCache) {
+        return Ok(bytes);
+    }
+    let first = if is_large && !recent.is_again(&place) { Source::Disk } else { Source::ThroughPageCache };
+    let outcome = match attempt(first) {
         // Was it the page cache's copy? The disk decides.
-        Err(Failure::Damage(_)) => attempt(Caching::Direct),
+        Err(Failure::Damage(_)) => attempt(Source::Disk),
         outcome => outcome,
     };
     outcome.map_err(|failure| match failure {
+        Failure::NotResident => StoreError::Io(io::ErrorKind::WouldBlock.into()),
         Failure::Io(error) => StoreError::Io(error),
         Failure::Damage(damage) => {
             guard.drive().stats.damaged_reads.fetch_add(1, Ordering::Relaxed);
@@ -47,6 +92,7 @@ pub fn read(
 }
 
 enum Failure {
+    NotResident,
     Io(io::Error),
     Damage(Damage),
 }
@@ -57,13 +103,23 @@ impl From<Damage> for Failure {
     }
 }
 
+/// Where bytes are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The page cache alone.
+    PageCache,
+    /// The disk by way of the page cache, which then has them.
+    ThroughPageCache,
+    /// The disk itself.
+    Disk,
+}
+
 struct Reading<'a> {
     guard: &'a ReadGuard,
     buffers: &'a Arc<BufferPool>,
     id: ChunkId,
     place: Place,
-    /// [`Caching::Direct`] for everything, or only where it pays.
-    caching: Caching,
+    source: Source,
 }
 
 impl Reading<'_> {
@@ -98,23 +154,21 @@ impl Reading<'_> {
         let start = self.place.offset as usize + bytes.start;
         let length = bytes.len();
         let file = &*self.guard.segment().file;
-        let read = if self.caching == Caching::Direct || length >= DIRECT_BYTES {
-            let from = start / BLOCK * BLOCK;
-            let mut buffer = self.buffers.take((start + length).next_multiple_of(BLOCK) - from);
-            file.read_at(Caching::Direct, &mut buffer, from as u64)
-                .map(|()| buffer.into_bytes(start - from..start - from + length))
-        } else {
-            read_buffered(file, start as u64, length)
+        let from = if self.source == Source::Disk { start / BLOCK * BLOCK } else { start };
+        let to = if self.source == Source::Disk { (start + length).next_multiple_of(BLOCK) } else { start + length };
+        let mut buffer = self.buffers.take(to - from);
+        let read = match self.source {
+            Source::PageCache => match file.read_resident(&mut buffer, from as u64) {
+                Ok(false) => return Err(Failure::NotResident),
+                outcome => outcome.map(|_| ()),
+            },
+            Source::ThroughPageCache => file.read_at(Caching::Buffered, &mut buffer, from as u64),
+            Source::Disk => file.read_at(Caching::Direct, &mut buffer, from as u64),
         };
+        let read = read.map(|()| buffer.into_bytes(start - from..start - from + length));
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Failure::Damage(Damage::Short),
             _ => Failure::Io(error),
         })
     }
-}
-
-fn read_buffered(file: &dyn DiskFile, start: u64, length: usize) -> io::Result<Bytes> {
-    let mut bytes = vec![0; length];
-    file.read_at(Caching::Buffered, &mut bytes, start)?;
-    Ok(Bytes::from(bytes))
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rustix::fs::{Advice, AtFlags, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::{BLOCK, Caching, Disk, DiskFile, Space};
 
@@ -221,6 +221,18 @@ impl BlockingFile {
 impl DiskFile for BlockingFile {
     fn read_at(&self, caching: Caching, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         self.with_descriptor(caching, |descriptor| read_all(descriptor, buffer, offset))
+    }
+
+    fn read_resident(&self, buffer: &mut [u8], offset: u64) -> io::Result<bool> {
+        let descriptors = self.descriptors()?;
+        let wanted = buffer.len();
+        let mut target = [IoSliceMut::new(buffer)];
+        // `RWF_NOWAIT`, preadv2(2): what the page cache does not hold is not waited for.
+        match rustix::io::preadv2(&descriptors.buffered, &mut target, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read == wanted),
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR | Errno::NOSYS) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn write_at(&self, caching: Caching, data: &[u8], offset: u64) -> io::Result<()> {

@@ -58,6 +58,11 @@ pub struct Space {
 pub trait DiskFile: Send + Sync {
     /// Fills `buffer` from `offset`; `UnexpectedEof` if the file ends before.
     fn read_at(&self, caching: Caching, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Fills `buffer` from `offset` if all of it is in memory already, without waiting for a disk; answers whether it
+    /// did. Safe on an async worker.
+    fn read_resident(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<bool> {
+        Ok(false)
+    }
     /// Writes all of `data` at `offset`. Durable only after [`DiskFile::sync_data`].
     fn write_at(&self, caching: Caching, data: &[u8], offset: u64) -> io::Result<()>;
     /// Makes the data written so far, and the length needed to read it, durable (`fdatasync`).

@@ -129,8 +129,11 @@ impl DataReader {
         let (sender, chunks) = mpsc::channel(READ_AHEAD);
         let remaining = range.end.saturating_sub(range.start);
         tokio::spawn(async move {
-            let walk = Walk { store: &self.store, sender: &sender };
-            if let Err(Stop::Failed(error)) = walk.data(self.data, range).await {
+            // The whole reader, and so its pin, moves into the task: by itself the task would take only the fields
+            // that it names.
+            let reader = self;
+            let walk = Walk { store: &reader.store, sender: &sender };
+            if let Err(Stop::Failed(error)) = walk.data(reader.data, range).await {
                 // The receiver may be gone; then nobody needs the error.
                 let _ = sender.send(Err(error)).await;
             }

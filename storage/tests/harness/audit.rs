@@ -104,7 +104,8 @@ fn known(ids: &BTreeSet<BucketId>, id: BucketId, what: &str) -> Result<(), Strin
 impl Needed<'_> {
     fn versions(&mut self, ids: &BTreeSet<BucketId>) -> Result<(), String> {
         let all = [Family::Current, Family::Versions].map(|family| rows(self.kv, family));
-        let has_versions: Keys = all.iter().flat_map(BTreeMap::keys).filter(|row| !is_head(row)).map(|row| object_of(row)).collect();
+        let has_versions: Keys =
+            all.iter().flat_map(BTreeMap::keys).filter(|row| !is_head(row)).map(|row| object_of(row)).collect();
         for (row, value) in all.iter().flatten() {
             let bucket = bucket_id(row);
             known(ids, bucket, "a version")?;

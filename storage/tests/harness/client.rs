@@ -115,7 +115,9 @@ impl Client {
         let mut changes = Vec::new();
         match &view.current {
             None => {}
-            Some(current) if versioning == Versioning::Unversioned || (versioning == Versioning::Suspended && current.null) => {
+            Some(current)
+                if versioning == Versioning::Unversioned || (versioning == Versioning::Suspended && current.null) =>
+            {
                 changes.push(Change::RemoveCurrent);
             }
             Some(_) => changes.push(Change::DemoteCurrent),
@@ -170,7 +172,8 @@ impl Client {
                 let was_newest = view.current.is_none() && noncurrent.first().is_some_and(|first| first.id == id);
                 noncurrent.get(1).filter(|_| was_newest)
             };
-            let left = if is_current { noncurrent.len() } else { noncurrent.len() - 1 + usize::from(view.current.is_some()) };
+            let left =
+                if is_current { noncurrent.len() } else { noncurrent.len() - 1 + usize::from(view.current.is_some()) };
             changes.extend(next.filter(|next| next.object().is_some()).cloned().map(Change::Promote));
             let head = view.head.clone().unwrap_or_default();
             let head = (left > 0).then(|| Head {
@@ -203,7 +206,8 @@ impl Client {
             object.attributes.tags.clone_from(&tags);
             let updated = VersionRecord { content: Content::Object(object), ..was.clone() };
             let is_current = view.current.as_ref().is_some_and(|current| current.id == id);
-            let change = if is_current { Change::UpdateCurrent(updated) } else { Change::UpdateNoncurrent(updated, was) };
+            let change =
+                if is_current { Change::UpdateCurrent(updated) } else { Change::UpdateNoncurrent(updated, was) };
             let head = view.head.clone().map(|head| Head { generation: head.generation + 1, ..head });
             if matches!(self.store.commit(view.edit(vec![change], head)).await?, Outcome::Committed) {
                 return Ok(());
@@ -320,7 +324,13 @@ impl Client {
     }
 
     /// Makes an object of those parts for which `wanted` holds.
-    pub async fn complete(&self, bucket: &str, key: &str, id: UploadId, wanted: impl Fn(u16) -> bool) -> Result<VersionId> {
+    pub async fn complete(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: UploadId,
+        wanted: impl Fn(u16) -> bool,
+    ) -> Result<VersionId> {
         for _ in 0..ATTEMPTS {
             let upload = self.upload(bucket, key, id).await?;
             let completion = self.store.completion(upload).await?;
@@ -330,7 +340,8 @@ impl Client {
             let bucket_id = view.bucket.id;
             let (edit, version) = self.put_edit(view, staged).await?;
             let id = version.id;
-            let became = CompletedUpload { bucket: bucket_id, key: key.to_owned(), version, completed: Timestamp::now() };
+            let became =
+                CompletedUpload { bucket: bucket_id, key: key.to_owned(), version, completed: Timestamp::now() };
             if matches!(self.store.complete_upload(edit, &completion, &became).await?, Outcome::Committed) {
                 return Ok(id);
             }

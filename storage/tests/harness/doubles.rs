@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use storage::Result;
 use storage::chunks::{ChunkFuture, ChunkStore, Written};
 use storage::disk::{Caching, Disk, DiskFile, Space};
 use storage::kv::{Batch, Cached, Check, Commit, CommitFuture, Family, Kv, Scan, Visitor};
 use storage::types::{ChunkId, Place};
-use storage::Result;
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,7 +96,9 @@ impl Driver {
             Step::CreateUpload(..) | Step::Part(..) | Step::CopyPart(..) | Step::Complete(..) | Step::Abort(_) => {
                 self.apply_to_upload(step).await
             }
-            Step::Collect(limit) => Ok(self.client.store.collect_garbage(&mut self.cursor, *limit).await.map(|_| ())?),
+            Step::Collect(limit) => {
+                Ok(self.client.store.collect_garbage(&mut self.cursor, *limit).await.map(|_| ())?)
+            }
             Step::CollectAll => collect_all(&self.client.store).await,
             _ => self.apply_to_object(step).await,
         }
@@ -207,10 +209,13 @@ impl Driver {
             }
             Step::Complete(_, every) => {
                 let wanted = |number: u16| number.is_multiple_of(*every);
-                let whole = parts.iter().filter(|(number, _)| wanted(**number)).fold(BytesMut::new(), |mut whole, (_, part)| {
-                    whole.extend_from_slice(part);
-                    whole
-                });
+                let whole = parts.iter().filter(|(number, _)| wanted(**number)).fold(
+                    BytesMut::new(),
+                    |mut whole, (_, part)| {
+                        whole.extend_from_slice(part);
+                        whole
+                    },
+                );
                 let version = client.complete(&name, &key, id, wanted).await?;
                 let became = client.store.completed_upload(id).await?.map(|became| became.version.id);
                 diverged(became != Some(version), || format!("a completed upload became {became:?}, not {version}"))?;

@@ -36,7 +36,12 @@ fn failed<E: std::fmt::Display>(doing: &str) -> impl Fn(E) -> String {
 }
 
 /// All versions as the store lists them.
-pub async fn list_versions(store: &Store, bucket: BucketId, prefix: &str, from: &Seek) -> Result<Vec<(String, VersionRecord)>> {
+pub async fn list_versions(
+    store: &Store,
+    bucket: BucketId,
+    prefix: &str,
+    from: &Seek,
+) -> Result<Vec<(String, VersionRecord)>> {
     let visit = |all: &mut Vec<(String, VersionRecord)>, key: &str, record: &dyn Fn() -> Result<VersionRecord>| {
         all.push((key.to_owned(), record()?));
         Ok(Step::Next)
@@ -45,7 +50,12 @@ pub async fn list_versions(store: &Store, bucket: BucketId, prefix: &str, from: 
 }
 
 /// All current versions as the store lists them.
-pub async fn list_current(store: &Store, bucket: BucketId, prefix: &str, from: &Seek) -> Result<Vec<(String, VersionRecord)>> {
+pub async fn list_current(
+    store: &Store,
+    bucket: BucketId,
+    prefix: &str,
+    from: &Seek,
+) -> Result<Vec<(String, VersionRecord)>> {
     let visit = |all: &mut Vec<(String, VersionRecord)>, key: &str, record: &dyn Fn() -> Result<VersionRecord>| {
         all.push((key.to_owned(), record()?));
         Ok(Step::Next)
@@ -54,7 +64,12 @@ pub async fn list_current(store: &Store, bucket: BucketId, prefix: &str, from: &
 }
 
 /// All open uploads as the store lists them.
-pub async fn list_uploads(store: &Store, bucket: BucketId, prefix: &str, from: &Seek) -> Result<Vec<(String, UploadRecord)>> {
+pub async fn list_uploads(
+    store: &Store,
+    bucket: BucketId,
+    prefix: &str,
+    from: &Seek,
+) -> Result<Vec<(String, UploadRecord)>> {
     let visit = |all: &mut Vec<(String, UploadRecord)>, key: &str, id, record: &dyn Fn() -> Result<UploadRecord>| {
         let record = record()?;
         assert_eq!(record.id, id, "a row's key names its upload");
@@ -74,7 +89,12 @@ async fn observe_versions(client: &Client, bucket: &mut Bucket) -> Result<(), St
                 let body = client.read(bucket.id, &key, &record, 0..object.size).await;
                 let body = body.map_err(|error| format!("reading {key} {}: {error}", record.id))?;
                 if body.len() as u64 != object.size {
-                    return Err(format!("{key} {} has {} bytes, its record says {}", record.id, body.len(), object.size));
+                    return Err(format!(
+                        "{key} {} has {} bytes, its record says {}",
+                        record.id,
+                        body.len(),
+                        object.size
+                    ));
                 }
                 Version { id: record.id, null: record.null, tags: object.attributes.tags.clone(), body: Some(body) }
             }

@@ -43,6 +43,7 @@ fn versioned(mut steps: Vec<Step>) -> Vec<Step> {
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
     let mut all = objects();
+    all.extend(deletions());
     all.extend(uploads());
     all.extend(space());
     all
@@ -75,11 +76,23 @@ fn objects() -> Vec<Scenario> {
                 Step::CollectAll,
             ]),
         ),
+    ]
+}
+
+fn deletions() -> Vec<Scenario> {
+    vec![
         scenario(
             "delete",
             SMALL,
             50,
-            vec![put("a", 1, 20_000), put("b", 2, 100), Step::Delete(B, "a"), Step::Delete(B, "b"), Step::CollectAll, put("a", 1, 20_000)],
+            vec![
+                put("a", 1, 20_000),
+                put("b", 2, 100),
+                Step::Delete(B, "a"),
+                Step::Delete(B, "b"),
+                Step::CollectAll,
+                put("a", 1, 20_000),
+            ],
         ),
         scenario(
             "delete version and promote",
@@ -150,7 +163,12 @@ fn uploads() -> Vec<Scenario> {
                 put("a", 2, 20_000),
             ],
         ),
-        scenario("upload of many parts", LARGE, 12, std::iter::once(Step::CreateUpload(B, "a")).chain(many).chain(end).collect()),
+        scenario(
+            "upload of many parts",
+            LARGE,
+            12,
+            std::iter::once(Step::CreateUpload(B, "a")).chain(many).chain(end).collect(),
+        ),
         scenario(
             "bucket deleted with its uploads",
             SMALL,
@@ -200,7 +218,14 @@ fn space() -> Vec<Scenario> {
             "large manifest",
             TINY,
             10,
-            vec![put("a", 1, 90_000), put("b", 1, 90_000), Step::Delete(B, "a"), Step::Collect(2), Step::Delete(B, "b"), Step::CollectAll],
+            vec![
+                put("a", 1, 90_000),
+                put("b", 1, 90_000),
+                Step::Delete(B, "a"),
+                Step::Collect(2),
+                Step::Delete(B, "b"),
+                Step::CollectAll,
+            ],
         ),
         restarts("restarts with small segments", SMALL),
         restarts("restarts with large segments", LARGE),

@@ -138,7 +138,9 @@ impl State {
         if names != seen_names {
             return Some(format!("buckets should be {names:?}, are {seen_names:?}"));
         }
-        self.buckets.iter().find_map(|(name, bucket)| bucket.difference(&seen.buckets[name]).map(|it| format!("{name}: {it}")))
+        self.buckets
+            .iter()
+            .find_map(|(name, bucket)| bucket.difference(&seen.buckets[name]).map(|it| format!("{name}: {it}")))
     }
 }
 
@@ -149,7 +151,8 @@ impl Bucket {
         if own != other {
             return Some(format!("should be {own:?}, is {other:?}"));
         }
-        let outline = |bucket: &Self| -> Vec<_> { bucket.keys.iter().map(|(key, all)| (key.clone(), all.len())).collect() };
+        let outline =
+            |bucket: &Self| -> Vec<_> { bucket.keys.iter().map(|(key, all)| (key.clone(), all.len())).collect() };
         if outline(self) != outline(seen) {
             return Some(format!("keys with versions should be {:?}, are {:?}", outline(self), outline(seen)));
         }
@@ -171,6 +174,7 @@ impl Bucket {
 }
 
 fn brief(version: &Version) -> String {
-    let body = version.body.as_ref().map(|body| (body.len(), body.get(..4.min(body.len())).unwrap_or_default().to_vec()));
+    let body =
+        version.body.as_ref().map(|body| (body.len(), body.get(..4.min(body.len())).unwrap_or_default().to_vec()));
     format!("{} null {} tags {:?} body {body:?}", version.id, version.null, version.tags)
 }

@@ -57,6 +57,8 @@ pub struct Recording {
     pub moments: Vec<Moment>,
     /// The log's length at the end.
     pub end: usize,
+    /// What was killed: dropped earlier it would close itself, on the disk that is recorded.
+    _killed: Vec<Arc<LocalChunks>>,
 }
 
 impl Recording {
@@ -83,6 +85,7 @@ pub struct World {
     pub kv: Arc<MemoryKv>,
     first_marker: u64,
     open: Option<(Driver, Arc<LocalChunks>)>,
+    killed: Vec<Arc<LocalChunks>>,
     pub state: State,
     moments: Vec<Moment>,
 }
@@ -111,7 +114,7 @@ impl World {
         disk.marker(marker);
         let moments = vec![Moment { started: 0, acknowledged: 0, state: state.clone() }];
         let kv = Arc::new(kv.recording(on_commit));
-        Self { sizes, breakage, disk, late, kv, first_marker: marker, open: None, state, moments }
+        Self { sizes, breakage, disk, late, kv, first_marker: marker, open: None, killed: Vec::new(), state, moments }
     }
 
     /// Opens the store, unless it is open.
@@ -137,6 +140,15 @@ impl World {
         Ok(())
     }
 
+    /// What was found on opening is where this world begins.
+    pub fn begin_with(&mut self, found: State) {
+        if let Some((driver, _)) = &mut self.open {
+            driver.state = found.clone();
+        }
+        self.moments = vec![Moment { started: 0, acknowledged: 0, state: found.clone() }];
+        self.state = found;
+    }
+
     pub fn store(&self) -> &Arc<Store> {
         &self.open.as_ref().expect("the store is open").0.client.store
     }
@@ -146,8 +158,7 @@ impl World {
         let Some((driver, local)) = self.open.take() else { return };
         match ending {
             Ending::Closed => local.close(),
-            // It would close itself when dropped.
-            Ending::Killed => std::mem::forget(local),
+            Ending::Killed => self.killed.push(local),
         }
         drop(driver);
     }
@@ -176,8 +187,8 @@ impl World {
     pub fn finish(mut self) -> Recording {
         let end = self.disk.log_len();
         self.end(Ending::Killed);
-        let (sizes, disk, kv, first_marker) = (self.sizes, self.disk.clone(), Arc::clone(&self.kv), self.first_marker);
-        Recording { sizes, disk, kv, first_marker, moments: std::mem::take(&mut self.moments), end }
+        let Self { sizes, disk, kv, first_marker, killed, moments, .. } = self;
+        Recording { sizes, disk, kv, first_marker, moments, end, _killed: killed }
     }
 }
 
