@@ -54,11 +54,11 @@ pub(super) fn refusal(
     response
 }
 
+/// Another error in the place of one: code, message, further fields.
+type Renamed = (&'static str, String, Vec<(&'static str, String)>);
+
 /// Errors to which s3s gives another code than S3 does. Clients act upon these: told the region, they sign again.
-pub(super) fn misnamed(
-    response: &HttpResponse,
-    region: &str,
-) -> Option<(&'static str, String, Vec<(&'static str, String)>)> {
+pub(super) fn misnamed(response: &HttpResponse, region: &str) -> Option<Renamed> {
     if !response.status().is_client_error() {
         return None;
     }

@@ -93,7 +93,8 @@ pub(super) enum Framing {
 impl Framing {
     /// By `x-amz-content-sha256`.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let streaming = headers.get("x-amz-content-sha256").is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
+        let streaming =
+            headers.get("x-amz-content-sha256").is_some_and(|hash| hash.as_bytes().starts_with(b"STREAMING-"));
         if streaming { Self::Chunked } else { Self::Plain }
     }
 }

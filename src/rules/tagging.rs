@@ -198,9 +198,9 @@ mod tests {
         assert_eq!(parse_header(""), Ok(vec![]));
         assert_eq!(
             parse_header("tag1=tag1&tag2=tag2&tag="),
-            Ok(vec![tag("tag1", "tag1"), tag("tag2", "tag2"), tag("tag", "")])
+            Ok(vec![tag("tag", ""), tag("tag1", "tag1"), tag("tag2", "tag2")])
         );
-        assert_eq!(parse_header("wrongquery&wrongagain"), Ok(vec![tag("wrongquery", ""), tag("wrongagain", "")]));
+        assert_eq!(parse_header("wrongquery&wrongagain"), Ok(vec![tag("wrongagain", ""), tag("wrongquery", "")]));
         assert_eq!(parse_header("a+b=c%20d&e%2Bf=%3D"), Ok(vec![tag("a b", "c d"), tag("e+f", "=")]));
         for bad in ["key1=val1&key1=val2", "key1=val1,key2=val2", "=x", "k=%FF", "%26=x"] {
             let refusal = parse_header(bad).unwrap_err();
