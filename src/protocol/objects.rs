@@ -53,9 +53,7 @@ pub(super) fn class_and_tags(
     tags: Option<&str>,
 ) -> Result<(Option<String>, Vec<tagging::Tag>)> {
     let class = metadata::storage_class(class.map(StorageClass::as_str))?.map(str::to_owned);
-    let mut tags = tags.map(tagging::parse_header).transpose()?.unwrap_or_default();
-    // S3 keeps the tags of a header in the order of their keys.
-    tags.sort_unstable();
+    let tags = tags.map(tagging::parse_header).transpose()?.unwrap_or_default();
     Ok((class, tags))
 }
 
