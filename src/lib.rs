@@ -20,7 +20,6 @@
 
 pub mod accounts;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod object;
 pub mod protocol;

@@ -30,9 +30,10 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     // Recovery reads the disk; nothing else runs yet that it could hold up.
     let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
     let garbage = GarbageWorker::start(Arc::clone(&store));
-    let (measured, figures) = (Arc::clone(&store), Arc::clone(garbage.figures()));
+    // Metrics outlive the store, and must not keep it open.
+    let (measured, figures) = (Arc::downgrade(&store), Arc::clone(garbage.figures()));
     metrics.add_source(move || {
-        let mut gauges = measured.gauges();
+        let mut gauges = measured.upgrade().map(|store| store.gauges()).unwrap_or_default();
         gauges.extend(figures.gauges());
         gauges
     });

@@ -112,7 +112,7 @@ def test_multipart(client, bucket, algorithm, kind, seed):
     got = client.get_object(**where, ChecksumMode="ENABLED")
     assert got["Body"].read() == whole
     attributes = client.get_object_attributes(**where, ObjectAttributes=["Checksum", "ObjectParts"])
-    assert attributes["Checksum"][member] == expected.partition("-")[0]
+    assert attributes["Checksum"][member] == expected
     assert attributes["ObjectParts"]["TotalPartsCount"] == 2
 
 

@@ -26,8 +26,9 @@ def test_agrees_with_aws(recorded_server, outcomes, file, name):
     outcomes[(file, name)] = (len(session.compared), session.differences)
     missed = [step for step in content if step not in session.compared and (name, step) not in left_out.STEPS]
     assert not missed, f"steps that the replay does not compare: {missed}"
-    if session.differences:
-        pytest.fail("\n".join([f"{len(session.differences)} differences", *session.differences]), pytrace=False)
+    counted = [line for line in session.differences if (name, line.split(":")[0]) not in left_out.STEPS]
+    if counted:
+        pytest.fail("\n".join([f"{len(counted)} differences", *counted]), pytrace=False)
 
 
 @needs_recordings

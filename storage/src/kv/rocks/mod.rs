@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, ReadOptions, WriteBatch};
+use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, FlushOptions, ReadOptions, WriteBatch};
 use rocksdb::{WriteOptions, properties};
 
 pub use self::committer::OnFatal;
@@ -73,6 +73,7 @@ impl RocksKv {
             patient: options::patient(),
             watch,
             full: false,
+            removed: [0; Family::ALL.len()],
         };
         let committer = Committer::start(writer, figures.clone(), options.on_fatal)?;
         let (patient, impatient) = (options::patient(), options::impatient());
@@ -191,6 +192,8 @@ struct Writer {
     patient: ReadOptions,
     watch: Watch,
     full: bool,
+    /// Rows removed from each family since its memtable was last flushed for it, by the order of [`Family::ALL`].
+    removed: [u32; Family::ALL.len()],
 }
 
 impl Engine for Writer {
@@ -221,6 +224,7 @@ impl Engine for Writer {
                 if std::mem::take(&mut self.full) {
                     tracing::info!("the index has room again");
                 }
+                self.shed_removed(group);
                 Ok(())
             }
             Err(error) if no_space(error.as_ref()) => {
@@ -239,6 +243,32 @@ impl Engine for Writer {
 }
 
 impl Writer {
+    /// Scans step over each removed row until a flush and a compaction have dropped it. A family from which many
+    /// were removed is therefore flushed before its memtable is full; the compaction follows from the file's count.
+    fn shed_removed(&mut self, group: &Overlay) {
+        for (family, _, value) in group.rows() {
+            if value.is_none()
+                && let Some(count) = self.removed.get_mut(family as usize - 1)
+            {
+                *count += 1;
+            }
+        }
+        for (family, count) in Family::ALL.into_iter().zip(&mut self.removed) {
+            if *count >= options::REMOVED_BEFORE_FLUSH {
+                *count = 0;
+                let flushed = self.database.family(family).map(|handle| {
+                    let mut options = FlushOptions::default();
+                    options.set_wait(false);
+                    self.database.db.flush_cf_opt(handle, &options)
+                });
+                if let Ok(Err(error)) = flushed {
+                    // Only scans are slower for it; the next flush comes anyway.
+                    tracing::debug!(%error, family = family.name(), "removed rows could not be flushed");
+                }
+            }
+        }
+    }
+
     fn encode(&self, group: &Overlay, commits: u64) -> Result<WriteBatch> {
         let mut batch = WriteBatch::default();
         let mut last: Option<(Family, &ColumnFamily)> = None;

@@ -19,13 +19,19 @@ const BLOCK_BYTES: usize = 16 << 10;
 const MEMTABLE_BYTES: usize = 32 * MIB;
 /// Memtables of a family, the one being written included, before writes wait for a flush.
 const MEMTABLES: i32 = 4;
-/// Log to replay at a start after a crash: a few seconds.
-const WAL_BYTES: u64 = 256 << 20;
+/// Log to replay at a start after a crash: well under a second.
+const WAL_BYTES: u64 = 64 << 20;
 /// Read ahead of a long scan.
 const READAHEAD_BYTES: usize = 256 << 10;
 /// A file in which this many of so many neighbours are deletions is compacted early, so that scans do not wade
 /// through what garbage collection and delivery have removed.
 const DELETIONS: (usize, usize) = (4096, 8192);
+
+/// A scan that meets this many deleted rows in the memtable has it flushed, which leads to the same.
+const DELETIONS_IN_MEMTABLE: u32 = 1024;
+
+/// Rows removed from a family before its memtable is flushed for that alone.
+pub(super) const REMOVED_BEFORE_FLUSH: u32 = 16_384;
 
 /// Settings of the engine.
 #[derive(Clone)]
@@ -145,6 +151,7 @@ pub(super) fn family(family: Family, memory: &Memory) -> Options {
     options.set_bottommost_compression_type(bottom);
     let (deletions, window) = DELETIONS;
     options.add_compact_on_deletion_collector_factory(window, deletions, 0.5);
+    options.set_memtable_op_scan_flush_trigger(DELETIONS_IN_MEMTABLE);
     options
 }
 
