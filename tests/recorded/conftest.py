@@ -43,3 +43,5 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.line(f"left out: {len(left)} ({why})")
     for (name, step), why in left_out.STEPS.items():
         terminalreporter.line(f"left out: {name}, step {step} ({why})")
+    for (name, step), why in left_out.KNOWN_DIFFERENCES.items():
+        terminalreporter.line(f"differs from AWS: {name}, step {step} ({why})")

@@ -266,6 +266,16 @@ def test_part_rules(wire):
     assert wire.get(key).body == b"part"
 
 
+def test_of_a_part_named_twice_the_last_counts(wire):
+    key = wire.key()
+    upload = Upload(wire, key)
+    one = upload.part(1).header("etag")
+    wrong = '"00000000000000000000000000000000"'
+    wire.assert_error(upload.complete((1, one), (1, wrong)), 400, "InvalidPart")
+    assert upload.complete((1, wrong), (1, one)).status == 200
+    assert wire.get(key).body == b"part"
+
+
 @pytest.mark.parametrize("number", ["0", "10001", "-1", "abc", "99999999999999999999"])
 def test_part_numbers_go_from_1_to_10000(wire, number):
     upload = Upload(wire, wire.key())
