@@ -63,7 +63,7 @@ pub enum ObjectBody {
     /// All of them.
     Bytes(Bytes),
     /// One piece after the other, verified.
-    Stream(ByteStream),
+    Stream(Box<ByteStream>),
 }
 
 /// The bytes of a range as a stream.
@@ -125,10 +125,13 @@ impl Objects {
             let body = match opened {
                 Opened::Inline(bytes) => ObjectBody::Bytes(slice(&bytes, &range)),
                 Opened::Reader(_) if range.is_empty() => ObjectBody::Bytes(Bytes::new()),
-                Opened::Reader(reader) => match reader.one_chunk(range.clone()).await {
-                    Some(bytes) => ObjectBody::Bytes(bytes?),
-                    None => ObjectBody::Stream(ByteStream::new(reader.stream(range))),
-                },
+                Opened::Reader(reader) => {
+                    let mut stream = reader.stream(range).begin().await?;
+                    match stream.whole() {
+                        Some(bytes) => ObjectBody::Bytes(bytes),
+                        None => ObjectBody::Stream(Box::new(ByteStream::new(stream))),
+                    }
+                }
             };
             return Ok((found, body));
         }

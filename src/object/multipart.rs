@@ -94,7 +94,7 @@ impl Objects {
         for _ in 0..ATTEMPTS {
             let view = self.view(&bucket, &key).await?;
             let record = UploadRecord {
-                id: self.store.next_id(view.last_order()),
+                id: multipart::id_for_key(self.store.next_id(view.last_order()), &key),
                 initiated: Timestamp::now(),
                 owner: owner.clone(),
                 attributes: attributes.clone(),

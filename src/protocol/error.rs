@@ -259,7 +259,7 @@ impl Answer {
 }
 
 /// Why a request's body ended with an error. What is no verdict of s3s is a connection that broke off.
-fn body_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
+pub(super) fn body_failure(error: &(dyn std::error::Error + 'static)) -> Failure {
     if error.is::<BodySizeLimitExceeded>() {
         return Failure::new("EntityTooLarge");
     }

@@ -50,8 +50,8 @@ impl Front {
         let front = &self.0;
         let started = Instant::now();
         let in_flight = front.metrics.request_started();
-        let rewrite =
-            if request.body().is_end_stream() { Rewrite::needed(request.uri(), request.headers()) } else { None };
+        let length = (!request.body().is_end_stream()).then(|| request.body().size_hint().exact().unwrap_or(u64::MAX));
+        let rewrite = Rewrite::needed(request.method(), request.uri(), request.headers(), length);
         let set_aside = rewrite.as_ref().map(|rewrite| rewrite.set_aside.clone()).unwrap_or_default();
         let id = RequestId::random(front.process);
         let context = Arc::new(RequestContext::new(id, request.method().clone(), set_aside));

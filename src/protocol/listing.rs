@@ -14,8 +14,8 @@ use super::convert;
 use super::error::{Failure, Result};
 use super::s3::Call;
 use crate::object::{ListedVersion, ObjectPage, VersionLabel};
-use crate::rules::Refusal;
 use crate::rules::listing::{After, Line, Page, Request, page_size};
+use crate::rules::{Refusal, multipart};
 
 /// How keys are written into a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,7 +336,7 @@ fn after_upload(key_marker: &str, upload_marker: &str) -> Result<After<UploadId>
     if key_marker.is_empty() || upload_marker.is_empty() {
         return Ok(after_key(key_marker));
     }
-    match UploadId::parse(upload_marker) {
+    match UploadId::parse(upload_marker).filter(|id| multipart::is_id_of_key(*id, key_marker)) {
         Some(id) => Ok(After::Entry(key_marker.to_owned(), id)),
         None => Err(Refusal::invalid_argument("upload-id-marker", upload_marker, "Invalid uploadId marker").into()),
     }
@@ -356,10 +356,10 @@ pub(super) async fn uploads(
     let page = &listed.page;
     let keys = listed.entries.iter().map(|(key, _)| key.as_str());
     let encoding = asked.encoding(keys, &page.common_prefixes, &key_marker);
-    // S3 names the last upload of every page. A common prefix is named only where the next page needs it.
+    // S3 names the last upload of every page, and nothing where that is a common prefix: a client goes on from there by
+    // giving the prefix as its key marker.
     let (next_key, next_upload) = match &page.last {
         Some(Line::Entry(key, id)) => (encoding.write(key), id.to_string()),
-        Some(Line::CommonPrefix(prefix)) if page.is_truncated => (encoding.write(prefix), String::new()),
         _ => (String::new(), String::new()),
     };
     let written = listed.entries.iter().map(|(key, upload)| listed_upload(call, encoding.write(key), upload));
@@ -422,5 +422,8 @@ mod tests {
         assert_eq!(after_upload("", "00").ok(), Some(After::Start));
         assert_eq!(after_upload("k", "").ok(), Some(After::Key("k".to_owned())));
         assert!(after_upload("k", "nonsense").is_err());
+        let id = multipart::id_for_key(UploadId { order: 1, salt: 2 }, "k");
+        assert_eq!(after_upload("k", &id.to_string()).ok(), Some(After::Entry("k".to_owned(), id)));
+        assert!(after_upload("l", &id.to_string()).is_err(), "an upload of another key");
     }
 }

@@ -1,20 +1,24 @@
 //! Requests that S3 takes and s3s refuses before a handler sees them: an odd `Range` or date that must be ignored, a
-//! list of entity tags, an empty number in the query, `GET //`.
+//! list of entity tags, an empty number in the query, `GET //`, a `<Tagging/>` without its `<TagSet>`.
 //!
 //! What s3s refuses cannot be taken out of a request that is signed, for then its signature no longer holds. So such a
 //! request goes through s3s twice: first as it is, claimed by [`SecondPass`], a route that s3s calls when it has
 //! verified the signature; then without what s3s refuses and without the signature, on behalf of the caller that the
-//! first pass established. Only requests without a body go this way.
+//! first pass established. Only requests without a body go this way, and those with a body too short to hold a tag.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body::Body as HttpBody;
 use s3s::dto::{ETagCondition, Range, Timestamp, TimestampFormat};
 use s3s::route::S3Route;
 use s3s::service::S3Service;
 use s3s::{Body, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::context::RequestContext;
+use super::error::{Result, body_failure};
+use super::request_body::Framing;
 use super::{authn, query};
 use crate::accounts::Accounts;
 
@@ -46,6 +50,19 @@ const NUMBERS: [&str; 4] = ["max-keys", "max-parts", "max-uploads", "part-number
 const SIGNATURE: [&str; 6] =
     ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signature", "x-amz-signedheaders"];
 
+/// A body of tags up to this many bytes may hold none: the shortest with one is longer, whatever stands before it.
+const EMPTY_TAGGING_BYTES: u64 = 160;
+
+/// The body of a `<Tagging/>` with the tag set that it lacks; `None` if it is anything else.
+fn with_tag_set(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let start = text.find("<Tagging")?;
+    let (before, rest) = text.split_at(start);
+    let (tag, after) = rest.split_once('>')?;
+    let open = tag.strip_suffix('/').map(str::trim_end).or_else(|| (after.trim() == "</Tagging>").then_some(tag))?;
+    Some(format!("{before}{open}><TagSet/></Tagging>").into_bytes())
+}
+
 /// How a request must look for s3s to take it.
 #[derive(Clone, Debug)]
 pub(super) struct Rewrite {
@@ -55,8 +72,23 @@ pub(super) struct Rewrite {
 }
 
 impl Rewrite {
-    /// What must change; `None` for nearly every request.
-    pub(super) fn needed(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+    /// What must change; `None` for nearly every request. `length` is the body's: `None` if there is none.
+    pub(super) fn needed(method: &Method, uri: &Uri, headers: &HeaderMap, length: Option<u64>) -> Option<Self> {
+        let Some(length) = length else { return Self::without_body(uri, headers) };
+        let may_lack_its_tag_set = *method == Method::PUT
+            && length <= EMPTY_TAGGING_BYTES
+            && query::pairs(uri).any(|(name, _)| name == "tagging")
+            && Framing::of(headers) == Framing::Plain;
+        if !may_lack_its_tag_set {
+            return None;
+        }
+        Some(Self {
+            uri: query::rewritten(uri, uri.path(), |name, _| !is_signature(name))?,
+            set_aside: HeaderMap::new(),
+        })
+    }
+
+    fn without_body(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let mut set_aside = HeaderMap::new();
         for (name, form) in &STRICT {
             let mut values = headers.get_all(name).iter();
@@ -71,15 +103,17 @@ impl Rewrite {
             return None;
         }
         let path = if only_slashes { "/" } else { uri.path() };
-        let keep = |name: &str, value: &str| {
-            !is_empty_number(name, value) && !SIGNATURE.iter().any(|known| name.eq_ignore_ascii_case(known))
-        };
+        let keep = |name: &str, value: &str| !is_empty_number(name, value) && !is_signature(name);
         Some(Self { uri: query::rewritten(uri, path, keep)?, set_aside })
     }
 }
 
 fn is_empty_number(name: &str, value: &str) -> bool {
     value.is_empty() && NUMBERS.contains(&name)
+}
+
+fn is_signature(name: &str) -> bool {
+    SIGNATURE.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 fn readable(form: Form, value: &HeaderValue) -> bool {
@@ -128,7 +162,12 @@ impl S3Route for SecondPass {
         for name in rewrite.set_aside.keys() {
             headers.remove(name);
         }
-        let mut second = http::Request::new(request.input);
+        let context = RequestContext::of(&request.extensions)?;
+        let body = repaired(request.input, &context).await.map_err(|failure| failure.into_s3(&context))?;
+        if let Some(length) = body.bytes().map(|bytes| bytes.len()).filter(|length| *length > 0) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let mut second = http::Request::new(body);
         *second.method_mut() = request.method;
         *second.uri_mut() = rewrite.uri;
         *second.headers_mut() = headers;
@@ -146,6 +185,17 @@ impl S3Route for SecondPass {
     }
 }
 
+/// The body for the second pass, read to its end and so verified. What the client digested is kept as it came.
+async fn repaired(mut body: Body, context: &RequestContext) -> Result<Body> {
+    if HttpBody::is_end_stream(&body) {
+        return Ok(Body::empty());
+    }
+    context.body.keep();
+    let limit = usize::try_from(EMPTY_TAGGING_BYTES).unwrap_or(usize::MAX);
+    let bytes = body.store_all_limited(limit).await.map_err(|error| body_failure(error.as_ref()))?;
+    Ok(with_tag_set(&bytes).map_or_else(|| Body::from(bytes), |whole| Body::from(Bytes::from(whole))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +205,26 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        Rewrite::needed(&Uri::from_static(uri), &map).map(|rewrite| (rewrite.uri.to_string(), rewrite.set_aside.len()))
+        Rewrite::needed(&Method::GET, &Uri::from_static(uri), &map, None)
+            .map(|rewrite| (rewrite.uri.to_string(), rewrite.set_aside.len()))
+    }
+
+    #[test]
+    fn a_tagging_gets_the_tag_set_that_it_lacks() {
+        let whole = |body: &str| with_tag_set(body.as_bytes()).map(|whole| String::from_utf8(whole).expect("UTF-8"));
+        let expected = |open: &str| Some(format!("{open}><TagSet/></Tagging>"));
+        assert_eq!(whole("<Tagging/>"), expected("<Tagging"));
+        assert_eq!(whole("<?xml version=\"1.0\"?>\n<Tagging />\n"), expected("<?xml version=\"1.0\"?>\n<Tagging"));
+        assert_eq!(whole("<Tagging xmlns=\"x\"></Tagging>"), expected("<Tagging xmlns=\"x\""));
+        for other in ["<Tagging><TagSet/></Tagging>", "<Tagging>", "", "<Tags/>"] {
+            assert_eq!(whole(other), None, "{other}");
+        }
+        let needed = |method: &Method, uri: &'static str, length| {
+            Rewrite::needed(method, &Uri::from_static(uri), &HeaderMap::new(), Some(length)).is_some()
+        };
+        assert!(needed(&Method::PUT, "/b/k?tagging", 10));
+        assert!(!needed(&Method::PUT, "/b/k?tagging", 1000) && !needed(&Method::PUT, "/b/k?acl", 10));
+        assert!(!needed(&Method::POST, "/b/k?tagging", 10));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::convert;
 use super::error::{Failure, Result};
 use super::s3::Call;
 use crate::object::{Addressed, Error};
+use crate::rules::{Code, Refusal};
 
 pub(super) async fn bucket(call: &Call<'_>, _: GetBucketTaggingInput) -> Result<S3Response<GetBucketTaggingOutput>> {
     let tags = call.objects().bucket_tags(&call.bucket()?.name).await?;
@@ -60,7 +61,15 @@ pub(super) async fn object(
     input: GetObjectTaggingInput,
 ) -> Result<S3Response<GetObjectTaggingOutput>> {
     let version = convert::version(input.version_id.as_deref())?;
-    let (tags, label) = call.objects().object_tags(call.bucket()?, &input.key, version).await.map_err(refused)?;
+    let bucket = call.bucket()?;
+    let found = call.objects().object_tags(bucket, &input.key, version).await;
+    let (tags, label) = found.map_err(|error| match error {
+        // In this one answer S3 writes the bucket before the key.
+        Error::Refused(refusal) if refusal.code == Code::NoSuchKey => {
+            Refusal::no_such_key(&format!("{}/{}", bucket.name, input.key)).into()
+        }
+        error => refused(error),
+    })?;
     let version_id = label.map(|label| label.to_string());
     Ok(S3Response::new(GetObjectTaggingOutput { tag_set: convert::tag_set(tags), version_id }))
 }

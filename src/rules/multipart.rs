@@ -2,7 +2,9 @@
 //!
 //! Limits: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 
+use sha2::{Digest, Sha256};
 use storage::index::records::{Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord};
+use storage::types::UploadId;
 
 use super::checksums::{self, Claimed};
 use super::etag;
@@ -44,6 +46,30 @@ fn too_large(size: u64, max: u64) -> Result<()> {
     Err(Refusal::from(Code::EntityTooLarge)
         .with("ProposedSize", size.to_string())
         .with("MaxSizeAllowed", max.to_string()))
+}
+
+/// The id of an upload of `key`: its lower half a mark of the key, so that an id says whether it can be one of a key's
+/// even when its upload has ended. AWS refuses an `upload-id-marker` that is another key's.
+#[must_use]
+pub fn id_for_key(id: UploadId, key: &str) -> UploadId {
+    UploadId { salt: id.salt & !MARK | mark_of(id, key), ..id }
+}
+
+/// Whether `id` was made by [`id_for_key`] for `key`.
+#[must_use]
+pub fn is_id_of_key(id: UploadId, key: &str) -> bool {
+    id.salt & MARK == mark_of(id, key)
+}
+
+/// The bits of an id's salt that mark its key. The others stay random.
+const MARK: u64 = 0xffff_ffff;
+
+fn mark_of(id: UploadId, key: &str) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(id.order.to_be_bytes());
+    hash.update((id.salt & !MARK).to_be_bytes());
+    hash.update(key);
+    hash.finalize().iter().take(4).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
 /// A part as a completion names it.

@@ -50,7 +50,9 @@ def copy_real_tree(destination: pathlib.Path, files: int, largest: int = 128 * 1
         for source in itertools.islice(_regular_files(place, largest), wanted):
             target = destination / place.name / source.relative_to(place)
             target.parent.mkdir(parents=True, exist_ok=True)
+            # With its time: a file that is younger than the second of its upload is uploaded again by `sync`.
             shutil.copyfile(source, target)
+            shutil.copystat(source, target)
             copied += 1
             total += target.stat().st_size
     assert copied == files, f"only {copied} of {files} files found in {[str(place) for place in places]}"

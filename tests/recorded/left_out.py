@@ -22,32 +22,7 @@ STEPS = {
 
 # Steps in which Cairn is known to answer otherwise than AWS. They are replayed and count as disagreements; an entry
 # whose step has come to agree fails the test, so that none outlives its reason.
-KNOWN_DIFFERENCES = {
-    (
-        "TestS3ListMultipartUploads::test_list_multiparts_next_marker",
-        "list-multiparts-wrong-id-for-key",
-    ): "a marker's upload may have ended since the page before, so a marker that is not found is no error",
-    (
-        "TestS3ListMultipartUploads::test_list_multipart_uploads_marker_common_prefixes",
-        "list-multiparts-start",
-    ): "AWS's marker is empty here: the next page would begin again",
-    (
-        "TestS3BucketObjectTagging::test_put_bucket_tagging_none_value",
-        "put-none-tag-set",
-    ): "a Tagging without its TagSet is refused as malformed",
-    (
-        "TestS3BucketObjectTagging::test_put_bucket_tagging_none_value",
-        "no-such-tag-set",
-    ): "follows from the step before",
-    (
-        "TestS3BucketObjectTagging::test_object_tagging_exc",
-        "get-no-key-tags",
-    ): "AWS names the bucket in the key of this one error",
-    (
-        "TestS3BucketObjectTagging::test_put_object_tagging_none_value",
-        "put-none-tag-set",
-    ): "a Tagging without its TagSet is refused as malformed",
-}
+KNOWN_DIFFERENCES = {}
 
 
 def reason(name):

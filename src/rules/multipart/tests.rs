@@ -33,6 +33,16 @@ fn code(completion: Completion<'_>, stored: &[PartRecord]) -> Option<Code> {
     completion.check(stored).err().map(|refusal| refusal.code)
 }
 
+proptest! {
+    #[test]
+    fn an_upload_id_is_of_its_key_alone(order: u64, salt: u64, key in ".{1,20}", other in ".{1,20}") {
+        let id = id_for_key(UploadId { order, salt }, &key);
+        prop_assert!(is_id_of_key(id, &key));
+        prop_assert_eq!((id.order, id.salt >> 32), (order, salt >> 32));
+        prop_assert_eq!(is_id_of_key(id, &other), key == other);
+    }
+}
+
 #[test]
 fn part_numbers() {
     assert_eq!((part_number("1"), part_number("10000")), (Ok(1), Ok(10_000)));

@@ -397,6 +397,10 @@ impl ChunkStore for LocalChunks {
         })
     }
 
+    fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes> {
+        self.core.read_on_the_spot(id, *place, range)
+    }
+
     fn note_live(&self, place: &Place) {
         if let Some(lane) = self.core.lanes.get(usize::from(place.drive)) {
             lane.drive.note(place, Segment::note_live);

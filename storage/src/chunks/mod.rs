@@ -68,6 +68,10 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// place, or none, since the caller looked. The caller looks again; if it finds the same place, the chunk is lost.
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes>;
 
+    /// As [`ChunkStore::read`], if that takes no disk: `None` also when the range is large (over 128 KiB), has moved or
+    /// is damaged, all of which [`ChunkStore::read`] finds out.
+    fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes>;
+
     /// A commit has made the chunk at this place live. Called while the place's [`Written::hold`] is kept, exactly
     /// once per place; only then may the hold be dropped.
     fn note_live(&self, place: &Place);

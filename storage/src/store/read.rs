@@ -6,19 +6,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::Store;
 use super::staged::{Staged, root_child};
+use crate::chunks::ChunkFuture;
 use crate::error::{Corruption, Result, StoreError};
 use crate::index::keys::{self, Child};
 use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot, PartRecord};
 use crate::kv::Family;
 use crate::pins::Pin as Kept;
-use crate::types::{ChunkId, ManifestId};
+use crate::types::{ChunkId, ManifestId, Place};
 
 /// Chunks of one reader that are read ahead of the client.
 const READ_AHEAD: usize = 1;
+/// Bytes of a chunk that are handed on at a time when the page cache has them: few enough that they are still in the
+/// core's own cache when they are verified and sent, many enough that a system call does not weigh.
+const PIECE_BYTES: u32 = 128 << 10;
 /// Times a chunk's place is looked up again because it moved while it was read.
 const MOVES: u32 = 8;
 
@@ -28,12 +33,57 @@ pub struct DataReader {
     data: Data,
     size: u64,
     kept: Option<Kept>,
+    /// Where the only chunk was when the reader was made.
+    place: Option<Place>,
 }
 
-/// The bytes of a range of an object, chunk by chunk, verified.
+/// The bytes of a range of an object, piece by piece, verified.
 pub struct DataStream {
-    chunks: mpsc::Receiver<Result<Bytes>>,
+    source: Source,
+    /// What [`DataStream::begin`] has read already.
+    first: Option<Bytes>,
     remaining: u64,
+}
+
+/// Where a stream's bytes come from.
+enum Source {
+    /// The only chunk of the data.
+    Chunk(ChunkPieces),
+    /// A task that walks the manifests ahead of the receiver.
+    Ahead(mpsc::Receiver<Result<Bytes>>),
+}
+
+/// A range of one chunk: in pieces on the spot for as long as the page cache has them; what it lacks is read at once.
+struct ChunkPieces {
+    reader: DataReader,
+    id: ChunkId,
+    rest: Range<u32>,
+    /// Behind a lock that nobody waits for: bodies must be shareable between threads, and futures are not.
+    reading: Mutex<Option<ChunkFuture<Bytes>>>,
+}
+
+impl ChunkPieces {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.reading.get_mut().is_none() {
+            if self.rest.is_empty() {
+                return Poll::Ready(None);
+            }
+            let piece = self.rest.start..self.rest.end.min(self.rest.start.saturating_add(PIECE_BYTES));
+            let store = &self.reader.store;
+            let resident = self.reader.place.and_then(|place| store.chunks.read_resident(self.id, &place, &piece));
+            if let Some(bytes) = resident {
+                self.rest.start = piece.end;
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            let (store, id, rest) = (Arc::clone(store), self.id, self.rest.clone());
+            self.rest.start = self.rest.end;
+            *self.reading.get_mut() = Some(Box::pin(async move { store.read_chunk(id, rest).await }));
+        }
+        let Some(reading) = self.reading.get_mut() else { return Poll::Ready(None) };
+        let answer = std::task::ready!(reading.as_mut().poll(cx));
+        *self.reading.get_mut() = None;
+        Poll::Ready(Some(answer))
+    }
 }
 
 impl DataStream {
@@ -45,11 +95,31 @@ impl DataStream {
 
     /// The next bytes; `None` at the end. After an error nothing more comes.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let next = self.chunks.poll_recv(cx);
+        let next = match self.first.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+            None => match &mut self.source {
+                Source::Chunk(pieces) => pieces.poll_next(cx),
+                Source::Ahead(chunks) => chunks.poll_recv(cx),
+            },
+        };
         if let Poll::Ready(Some(Ok(bytes))) = &next {
             self.remaining = self.remaining.saturating_sub(bytes.len() as u64);
         }
         next
+    }
+
+    /// Reads the first bytes, so that data which cannot be read is known before an answer begins.
+    pub async fn begin(mut self) -> Result<Self> {
+        if let Some(bytes) = self.next().await.transpose()? {
+            self.remaining += bytes.len() as u64;
+            self.first = Some(bytes);
+        }
+        Ok(self)
+    }
+
+    /// All of the bytes, if [`DataStream::begin`] has read them already.
+    pub fn whole(&mut self) -> Option<Bytes> {
+        self.first.take_if(|bytes| bytes.len() as u64 == self.remaining)
     }
 
     /// The next bytes; `None` at the end.
@@ -62,14 +132,17 @@ impl Store {
     /// Pins data and makes sure that it is still there; `None` when it has been collected: read the version again.
     pub async fn reader(self: &Arc<Self>, data: Data, size: u64) -> Result<Option<DataReader>> {
         let Some(child) = root_child(data) else {
-            return Ok(Some(DataReader { store: Arc::clone(self), data, size, kept: None }));
+            return Ok(Some(DataReader { store: Arc::clone(self), data, size, kept: None, place: None }));
         };
         let kept = self.pins.pin(child).await;
-        let row = match child {
-            Child::Chunk(id) => self.get(Family::Chunks, keys::chunk(id)).await?,
-            Child::Manifest(id) => self.get(Family::Manifests, keys::manifest(id)).await?,
+        let place = match child {
+            Child::Chunk(id) => {
+                let record: Option<ChunkRecord> = self.get_record(Family::Chunks, keys::chunk(id)).await?;
+                record.map(|record| Some(record.place))
+            }
+            Child::Manifest(id) => self.get(Family::Manifests, keys::manifest(id)).await?.map(|_| None),
         };
-        Ok(row.map(|_| DataReader { store: Arc::clone(self), data, size, kept: Some(kept) }))
+        Ok(place.map(|place| DataReader { store: Arc::clone(self), data, size, kept: Some(kept), place }))
     }
 
     async fn read_chunk(&self, id: ChunkId, range: Range<u32>) -> Result<Bytes> {
@@ -117,17 +190,21 @@ impl Store {
 }
 
 impl DataReader {
-    /// A range of data that is one chunk; `None` when it is more. Saves the task that a stream needs.
-    pub async fn one_chunk(&self, range: Range<u64>) -> Option<Result<Bytes>> {
-        let Data::Chunk(id) = self.data else { return None };
-        Some(self.store.read_chunk(id, chunk_range(range)).await)
-    }
-
     /// Streams a range, reading ahead of the receiver within a bound.
     #[must_use]
     pub fn stream(self, range: Range<u64>) -> DataStream {
-        let (sender, chunks) = mpsc::channel(READ_AHEAD);
         let remaining = range.end.saturating_sub(range.start);
+        let source = match self.data {
+            Data::Chunk(id) => {
+                Source::Chunk(ChunkPieces { reader: self, id, rest: chunk_range(range), reading: Mutex::new(None) })
+            }
+            _ => Source::Ahead(self.walk_ahead(range)),
+        };
+        DataStream { source, first: None, remaining }
+    }
+
+    fn walk_ahead(self, range: Range<u64>) -> mpsc::Receiver<Result<Bytes>> {
+        let (sender, chunks) = mpsc::channel(READ_AHEAD);
         tokio::spawn(async move {
             // The whole reader, and so its pin, moves into the task: by itself the task would take only the fields
             // that it names.
@@ -138,7 +215,7 @@ impl DataReader {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        DataStream { chunks, remaining }
+        chunks
     }
 
     /// The same data for another version or part, kept by this reader's pin.

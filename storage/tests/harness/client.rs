@@ -243,12 +243,14 @@ impl Client {
 
     pub async fn read_data(&self, data: Data, size: u64, range: Range<u64>) -> Result<Bytes> {
         let reader = self.store.reader(data, size).await?.ok_or(StoreError::Conflict)?;
-        if range.end - range.start < size
-            && let Some(bytes) = reader.one_chunk(range.clone()).await
-        {
-            return bytes;
-        }
+        let is_part = range.end - range.start < size;
         let mut stream = reader.stream(range);
+        if is_part {
+            stream = stream.begin().await?;
+            if let Some(bytes) = stream.whole() {
+                return Ok(bytes);
+            }
+        }
         let mut all = BytesMut::new();
         while let Some(bytes) = stream.next().await {
             all.extend_from_slice(&bytes?);

@@ -215,6 +215,10 @@ impl ChunkStore for ForgottenChunks {
         self.0.read(id, place, range)
     }
 
+    fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes> {
+        self.0.read_resident(id, place, range)
+    }
+
     fn note_live(&self, _: &Place) {}
 
     fn note_dead(&self, _: &Place) {}
