@@ -65,6 +65,14 @@ test-clients: build test-tools venv node-modules ## the real server under real c
 bench: build ## measure PUT, GET, HEAD, LIST, DELETE end to end beside the machine's raw limits
 	@cargo bench --profile release --ignore-rust-version --bench end_to_end $(if $(ARGS),-- $(ARGS))
 
+.PHONY: bench-authorization
+bench-authorization: build-tools ## time decisions over a user's policies
+	@cargo bench --profile release --ignore-rust-version --bench authorization
+
+.PHONY: mutants
+mutants: ## try every mutation of the evaluator of policies: each must make a test fail (a quarter of an hour)
+	@tests/evaluator/mutants.sh $(ARGS)
+
 # Installs the Debian packages named in the Bash array `missing`, or says who must.
 define install_missing
 if [ $${#missing[@]} -gt 0 ]; then

@@ -19,6 +19,7 @@
 //! | [`multipart`] | part numbers, part lists, sizes |
 //! | [`listing`] | which keys and common prefixes make up a page |
 //! | [`versioning`] | what a write or deletion does to a key's versions |
+//! | [`iam`] | what a policy says: may this principal do this to that |
 //! | [`refusal`] | how a rule says no |
 //!
 //! Where Amazon's answers are documented or were recorded, they decide: codes, messages and the further fields of an
@@ -29,6 +30,7 @@ pub mod checksums;
 pub mod conditions;
 pub mod etag;
 pub mod http_date;
+pub mod iam;
 pub mod listing;
 pub mod metadata;
 pub mod multipart;
