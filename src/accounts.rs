@@ -241,6 +241,11 @@ impl Accounts {
         self.by_access_key.get(access_key_id).map(|(account, secret)| (account, secret))
     }
 
+    /// The ids of the keys that are configured for the account with this 12-digit id.
+    pub fn access_keys_of(&self, account_id: &str) -> impl Iterator<Item = &str> {
+        self.by_access_key.iter().filter(move |(_, (account, _))| account.id == account_id).map(|(id, _)| id.as_str())
+    }
+
     /// The account with this canonical id (64 lower-case hexadecimal digits).
     #[must_use]
     pub fn by_canonical_id(&self, canonical_id: &str) -> Option<&Arc<Account>> {
@@ -251,6 +256,11 @@ impl Accounts {
     #[must_use]
     pub fn by_id(&self, account_id: &str) -> Option<&Arc<Account>> {
         self.by_id.get(account_id)
+    }
+
+    /// The accounts with this e-mail address, which may differ in case.
+    pub fn by_email(&self, email: &str) -> impl Iterator<Item = &Arc<Account>> {
+        self.by_id.values().filter(move |account| !email.is_empty() && account.email.eq_ignore_ascii_case(email))
     }
 
     /// The account that may do everything.

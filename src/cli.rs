@@ -1,9 +1,11 @@
 //! The command line. `cairn --help` is the first page of the manual, so its texts are written for newcomers.
 
+mod audit;
 mod banner;
 mod check;
 mod compose;
 mod health;
+mod iam;
 pub mod serve;
 
 pub use compose::compose;
@@ -55,6 +57,9 @@ enum Command {
     /// Work with configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask a running server about permissions
+    #[command(subcommand)]
+    Iam(iam::IamCommand),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not
     Health(health::HealthArgs),
 }
@@ -84,6 +89,7 @@ where
     match cli.command {
         Command::Serve(args) => serve::run(args, compose),
         Command::Config(ConfigCommand::Check { file }) => check::run(&file),
+        Command::Iam(command) => iam::run(command),
         Command::Health(args) => health::run(args),
     }
 }

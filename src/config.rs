@@ -3,15 +3,21 @@
 //!
 //! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
 
+mod identity;
 mod layers;
 mod quantity;
 mod raw;
 
+pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
 pub use quantity::{ByteSize, parse_duration};
-pub use raw::{Key, List, RawAccount, RawConfig, RawLog, RawServer, RawStorage, RawTls, Scalar, keys, sections};
+pub use raw::{
+    Key, List, RawAccount, RawAudit, RawConfig, RawIdentity, RawLog, RawServer, RawStorage, RawTls, Scalar, keys,
+    sections,
+};
 
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
+use crate::rules::ownership::ObjectOwnership;
 use layers::Setting;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -42,6 +48,8 @@ pub struct Config {
     /// TLS on the S3 listener; plain HTTP without it.
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
+    pub identity: IdentityConfig,
+    pub audit: AuditConfig,
     /// Accounts beside root, each with its one access key.
     pub accounts: Vec<(Account, AccessKey)>,
 }
@@ -62,6 +70,10 @@ pub struct ServerConfig {
     pub max_header_size: ByteSize,
     /// How long requests in flight may still run after SIGTERM.
     pub shutdown_grace_period: Duration,
+    /// Object ownership of new buckets whose creation does not say.
+    pub default_object_ownership: ObjectOwnership,
+    /// Whether browser forms may be signed by Signature Version 2.
+    pub post_signature_v2: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +134,8 @@ impl Config {
             storage: storage(layers)?,
             tls: tls(layers)?,
             log: log(layers)?,
+            identity: identity::identity(layers)?,
+            audit: identity::audit(layers)?,
             accounts: accounts(layers)?,
         })
     }
@@ -171,6 +185,16 @@ fn server(layers: &Layers) -> Result<ServerConfig, ConfigError> {
             layers.scalar("server", "shutdown_grace_period", |raw| &raw.server.shutdown_grace_period),
             grace,
             Ok(Duration::from_secs(30)),
+        )?,
+        default_object_ownership: parsed_or(
+            layers.scalar("server", "default_object_ownership", |raw| &raw.server.default_object_ownership),
+            ownership,
+            Ok(ObjectOwnership::default()),
+        )?,
+        post_signature_v2: parsed_or(
+            layers.scalar("server", "post_signature_v2", |raw| &raw.server.post_signature_v2),
+            yes_or_no,
+            Ok(false),
         )?,
     })
 }
@@ -326,6 +350,21 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn region(text: &str) -> Result<String, String> {
     let fits = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if fits { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a region name such as us-east-1")) }
+}
+
+fn ownership(text: &str) -> Result<ObjectOwnership, String> {
+    ObjectOwnership::parse(text).ok_or_else(|| {
+        let names = ObjectOwnership::ALL.map(ObjectOwnership::as_str).join(", ");
+        format!("{text:?} is none of {names}")
+    })
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
 }
 
 fn size_within(text: &str, allowed: &RangeInclusive<ByteSize>) -> Result<ByteSize, String> {

@@ -1,16 +1,18 @@
 //! Cairn: an S3-compatible object store in one binary. This is the map of its code.
 //!
 //! ```text
-//! main → cli → server → { protocol, workers } → object → { rules, storage::Store }
+//! main → cli → server → { protocol, workers } → { object, identity } → { rules, outbound, storage::Store }
 //! ```
 //!
 //! | room | knows | does not know |
 //! |---|---|---|
 //! | [`cli`], [`config`], [`accounts`] | what the operator says, and how to say things to the operator | requests |
 //! | [`server`] | listeners, TLS, draining, health | S3 |
-//! | [`telemetry`] | logs and metrics | who is measured |
+//! | [`telemetry`] | logs, metrics, the audit trail | who is measured |
 //! | [`protocol`] | HTTP, `s3s`, XML, signatures, the one table of S3's error codes, the one place that authorises | RocksDB, files |
 //! | [`object`] | S3's operations on domain types | HTTP, XML, headers |
+//! | [`identity`] | IAM's operations on domain types: who a key stands for, users, roles, policies, sessions | HTTP, XML, headers |
+//! | [`outbound`] | every connection that the server opens itself: identity providers, the audit webhook | who asked |
 //! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
 //! | [`workers`] | when and at what pace background work runs | decisions of its own |
 //! | `storage` (the crate) | buckets, keys, versions, chunks, commits | S3's rules, HTTP, XML |
@@ -21,7 +23,9 @@
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod identity;
 pub mod object;
+pub mod outbound;
 pub mod protocol;
 pub mod rules;
 pub mod server;

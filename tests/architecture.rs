@@ -47,6 +47,16 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "objects know no HTTP, no XML, no files",
     ),
     (
+        "src/identity",
+        &["crate::protocol", "crate::server", "crate::cli", "crate::config", "crate::workers", "crate::object"],
+        "identities do not know who called",
+    ),
+    (
+        "src/identity",
+        &["s3s", "hyper::", "http::", "quick_xml", "rocksdb", "storage::kv"],
+        "identities know no HTTP, no XML, no engines",
+    ),
+    (
         "src/protocol",
         &[
             "rocksdb",
@@ -60,6 +70,53 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
             "crate::server",
         ],
         "the protocol knows no files and no engines",
+    ),
+    (
+        "src/identity",
+        &[
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::telemetry",
+            "crate::object",
+        ],
+        "identities do not know who called, nor what is stored beside them",
+    ),
+    (
+        "src/identity",
+        &["s3s", "hyper::", "http::", "quick_xml", "reqwest", "rocksdb"],
+        "identities know no HTTP and no XML",
+    ),
+    (
+        "src/outbound",
+        &[
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::object",
+            "crate::identity",
+            "crate::rules",
+            "storage::",
+            "s3s",
+        ],
+        "connections do not know who asked for them",
+    ),
+    (
+        "src/telemetry",
+        &[
+            "crate::protocol",
+            "crate::server",
+            "crate::object",
+            "crate::identity",
+            "crate::outbound",
+            "crate::rules",
+            "storage::",
+        ],
+        "telemetry does not know who is measured",
     ),
     ("src/workers", &["s3s", "crate::protocol", "crate::server", "crate::cli"], "workers do not know the protocol"),
     (

@@ -20,7 +20,8 @@ fn with_everything_switched_on(text: &str) -> String {
         let candidate = line.strip_prefix("# ").unwrap_or(line);
         let is_table = candidate.starts_with('[');
         let is_setting = candidate.split_once(" = ").is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         });
         if is_table || is_setting { candidate.to_owned() } else { String::new() }
     };

@@ -7,11 +7,15 @@ use storage::Store;
 use storage::store::{Limits, StoreOptions};
 
 use super::Failure;
+use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
+use crate::identity::{Identities, Sealer, ServerKey, Sts};
 use crate::object::{Objects, Settings};
-use crate::protocol::{self, Front, ProtocolOptions};
+use crate::outbound::oidc::{OidcClient, OidcOptions};
+use crate::protocol::{self, Connection, Front, ProtocolOptions};
 use crate::server::{Peer, health_response};
 use crate::workers::garbage::GarbageWorker;
+use crate::workers::sessions::SessionsWorker;
 
 /// What `cairn serve` serves.
 ///
@@ -27,9 +31,20 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         largest_segment_bytes: u32::try_from(config.storage.segment_size.0)?,
         limits: Limits { chunk_bytes, ..limits },
     };
+    let first_directory = config.storage.data.first().ok_or("no data directory is given")?;
+    // Sinks that cannot be opened are an error of the configuration: better now than when the store has recovered.
+    let sinks = AuditSinks::open(&config.audit)?;
+    let oidc = OidcClient::new(&OidcOptions {
+        ca_file: config.identity.oidc_ca_file.clone(),
+        allow_http: config.identity.oidc_allow_http,
+    })?;
     // Recovery reads the disk; nothing else runs yet that it could hold up.
     let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
     let garbage = GarbageWorker::start(Arc::clone(&store));
+    let key = ServerKey::obtain(config.identity.server_key_file.as_deref(), first_directory)?;
+    let identities = Identities::new(Arc::clone(&store), accounts, Sealer::new(key.expose())?);
+    let sts = Sts::new(identities, oidc, config.identity.max_sessions);
+    let sessions = SessionsWorker::start(sts.clone());
     // Metrics outlive the store, and must not keep it open.
     let (measured, figures) = (Arc::downgrade(&store), Arc::clone(garbage.figures()));
     metrics.add_source(move || {
@@ -37,7 +52,9 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         gauges.extend(figures.gauges());
         gauges
     });
-    let objects = Objects::new(Arc::clone(&store), Settings { region: config.server.region.clone() });
+    let settings =
+        Settings { region: config.server.region.clone(), default_ownership: config.server.default_object_ownership };
+    let objects = Objects::new(Arc::clone(&store), settings);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         region: config.server.region.clone(),
@@ -46,11 +63,20 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         reserved: Arc::new(move |path| {
             health_response(path, &health).map(|(status, text)| (status, Bytes::from_static(text.as_bytes())))
         }),
-        peer: |extensions| extensions.get::<Peer>().map(|peer| peer.address),
+        connection: |extensions| {
+            let peer = extensions.get::<Peer>();
+            Connection { peer: peer.map(|peer| peer.address), tls: peer.and_then(|peer| peer.tls_version) }
+        },
+        audit: sinks.audit(),
+        post_signature_v2: config.server.post_signature_v2,
+        failed_signatures_per_minute: config.identity.failed_signatures_per_minute,
     };
-    let service = protocol::service(&objects, &accounts, &metrics, options)?;
+    let service = protocol::service(&objects, &sts, &metrics, options)?;
+    drop(sts);
     let close = Box::pin(async move {
         garbage.stop().await;
+        sessions.stop().await;
+        sinks.close().await;
         // The engines close when the last user of the store is gone, which may take a joined thread or two.
         tokio::task::spawn_blocking(move || drop(store)).await?;
         Ok(())

@@ -65,6 +65,9 @@ pub struct ServeArgs {
     /// "text" for people or "json" for collectors, on stderr [key: log.format]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// Where every decision about a request is noted as a line of JSON; "-" for stdout [key: audit.log]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    audit_log: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -95,6 +98,7 @@ impl ServeArgs {
         flags.tls.key_file = self.tls_key_file.map(Scalar);
         flags.log.level = self.log_level.map(Scalar);
         flags.log.format = self.log_format.map(Scalar);
+        flags.audit.log = self.audit_log.map(Scalar);
         flags
     }
 }

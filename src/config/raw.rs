@@ -15,6 +15,8 @@ pub struct RawConfig {
     pub storage: RawStorage,
     pub tls: RawTls,
     pub log: RawLog,
+    pub identity: RawIdentity,
+    pub audit: RawAudit,
     pub account: Vec<RawAccount>,
 }
 
@@ -28,6 +30,8 @@ pub struct RawServer {
     pub max_connections: Option<Scalar>,
     pub max_header_size: Option<Scalar>,
     pub shutdown_grace_period: Option<Scalar>,
+    pub default_object_ownership: Option<Scalar>,
+    pub post_signature_v2: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +57,24 @@ pub struct RawLog {
     pub format: Option<Scalar>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawIdentity {
+    pub server_key_file: Option<Scalar>,
+    pub failed_signatures_per_minute: Option<Scalar>,
+    pub max_sessions: Option<Scalar>,
+    pub oidc_ca_file: Option<Scalar>,
+    pub oidc_allow_http: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAudit {
+    pub log: Option<Scalar>,
+    pub webhook: Option<Scalar>,
+    pub webhook_ca_file: Option<Scalar>,
+}
+
 /// A `[[account]]` table. Only the file has them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -75,8 +97,8 @@ impl fmt::Debug for RawAccount {
     }
 }
 
-/// A value as text; a TOML integer counts as the text of its digits, so that `max_connections = 100` and
-/// `CAIRN_SERVER_MAX_CONNECTIONS=100` are one thing.
+/// A value as text; a TOML integer counts as the text of its digits and a boolean as its name, so that
+/// `max_connections = 100` and `CAIRN_SERVER_MAX_CONNECTIONS=100` are one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar(pub String);
 
@@ -96,13 +118,16 @@ impl<'de> Deserialize<'de> for Scalar {
         impl Visitor<'_> for Text {
             type Value = Scalar;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a whole number")
+                f.write_str("a string, a whole number, true or false")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
                 Ok(Scalar(text.to_owned()))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
                 Ok(Scalar(number.to_string()))
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
             }
         }
         deserializer.deserialize_any(Text)
@@ -163,6 +188,8 @@ pub fn keys() -> Vec<Key> {
         ("storage", field_names::<RawStorage>()),
         ("tls", field_names::<RawTls>()),
         ("log", field_names::<RawLog>()),
+        ("identity", field_names::<RawIdentity>()),
+        ("audit", field_names::<RawAudit>()),
         ("account", field_names::<RawAccount>()),
     ];
     let keys_of =

@@ -1,16 +1,13 @@
 //! Buckets: creation, listing, deletion, versioning, tags.
 
-use storage::StoreError;
 use storage::index::records::{BucketRecord, Record, Tags, Versioning};
 use storage::store::{BucketCreation, BucketDeletion, NewBucket};
 use storage::types::Timestamp;
 
-use super::{ATTEMPTS, Objects, Result, contention};
+use super::access::{NewBucketAccess, TAGS};
+use super::{Objects, Result};
 use crate::rules::tagging::{self, Tagged};
 use crate::rules::{Code, Refusal, bucket_name};
-
-/// The number of the tag set among a bucket's sub-resources. Stored: never reuse one.
-const TAGS: u8 = 1;
 
 /// How a creation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +44,13 @@ pub struct BucketPage {
 
 impl Objects {
     /// Creates a bucket.
-    pub async fn create_bucket(&self, owner: &str, name: &str, location: Option<&str>) -> Result<BucketCreated> {
+    pub async fn create_bucket(
+        &self,
+        owner: &str,
+        name: &str,
+        location: Option<&str>,
+        access: NewBucketAccess,
+    ) -> Result<BucketCreated> {
         bucket_name::check(name)?;
         bucket_name::check_location(location, self.region())?;
         let new = NewBucket {
@@ -55,11 +58,12 @@ impl Objects {
             owner: owner.to_owned(),
             region: self.region().to_owned(),
             created: Timestamp::now(),
+            configs: access.configs(self.settings.default_ownership),
         };
         match self.store.create_bucket(new).await? {
             BucketCreation::Created(_) => Ok(BucketCreated::New),
             BucketCreation::Exists(bucket) => {
-                bucket_name::create_again(name, &bucket.owner, owner, &bucket.region, &[])?;
+                bucket_name::create_again(name, &bucket.owner, owner, &bucket.region, &access.tags)?;
                 Ok(BucketCreated::AlreadyYours)
             }
         }
@@ -118,22 +122,11 @@ impl Objects {
     /// Sets a bucket's tags.
     pub async fn set_bucket_tags(&self, name: &str, tags: Vec<(String, String)>) -> Result<()> {
         tagging::check(Tagged::Bucket, &tags)?;
-        self.store_tags(name, Some(Tags(tags).encode())).await
+        self.set_config(name, TAGS, Some(Tags(tags).encode())).await
     }
 
     /// Removes a bucket's tags.
     pub async fn delete_bucket_tags(&self, name: &str) -> Result<()> {
-        self.store_tags(name, None).await
-    }
-
-    async fn store_tags(&self, name: &str, tags: Option<Vec<u8>>) -> Result<()> {
-        for _ in 0..ATTEMPTS {
-            let bucket = self.bucket(name).await?;
-            match self.store.set_bucket_config(&bucket, TAGS, tags.clone()).await {
-                Err(StoreError::Conflict) => {}
-                outcome => return Ok(outcome?),
-            }
-        }
-        Err(contention())
+        self.set_config(name, TAGS, None).await
     }
 }

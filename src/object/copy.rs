@@ -35,6 +35,8 @@ pub struct CopyAttributes {
     pub tags: Option<Vec<(String, String)>>,
     /// The storage class that the client names; a copy does not inherit the source's.
     pub storage_class: NewStorageClass,
+    /// What is kept with the copy: its access control list.
+    pub sub_resources: Vec<(u8, Vec<u8>)>,
 }
 
 /// The storage class of a copy.
@@ -55,7 +57,7 @@ pub struct CopyObject {
     pub bucket: BucketRecord,
     /// The destination's key.
     pub key: String,
-    /// The canonical id of the account that copies.
+    /// The canonical id of the account that will own the copy.
     pub owner: String,
     /// What the copy says about itself.
     pub attributes: CopyAttributes,
@@ -162,6 +164,8 @@ fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attri
             NewStorageClass::Unnamed => None,
             NewStorageClass::Named(class) => class.clone(),
         },
+        // What the source has of its own, its access control list for one, is not the copy's.
+        sub_resources: wanted.sub_resources.clone(),
     }
 }
 

@@ -4,9 +4,11 @@
 //! follows; the commit requires that what was read still holds, else the operation starts over. So every operation on
 //! a key is linearizable, its conditions included.
 
+mod access;
 mod body;
 mod bucket;
 mod copy;
+mod cors;
 mod delete;
 mod error;
 mod get;
@@ -21,6 +23,7 @@ use storage::Store;
 use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
+pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, object_acl, set_object_acl};
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use copy::{Copied, CopyAttributes, CopyObject, NewStorageClass, Source};
@@ -32,6 +35,7 @@ pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
 pub use put::{PutObject, Written};
 
 use crate::rules::conditions::Current;
+use crate::rules::ownership::ObjectOwnership;
 use crate::rules::versioning::Known;
 use crate::rules::{Code, Refusal};
 
@@ -43,6 +47,8 @@ const ATTEMPTS: u32 = 256;
 pub struct Settings {
     /// The region that buckets are created in.
     pub region: String,
+    /// Object ownership of new buckets whose creation does not say.
+    pub default_ownership: ObjectOwnership,
 }
 
 /// S3's operations. Cheap to clone.
@@ -50,13 +56,23 @@ pub struct Settings {
 pub struct Objects {
     store: Arc<Store>,
     settings: Arc<Settings>,
+    access: Arc<access::AccessCache>,
+    cors: Arc<cors::CorsCache>,
+    /// What decides about access to a bucket of which nobody has set anything.
+    no_access_settings: Arc<BucketAccess>,
 }
 
 impl Objects {
     /// Operations on what `store` holds.
     #[must_use]
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
-        Self { store, settings: Arc::new(settings) }
+        Self {
+            store,
+            settings: Arc::new(settings),
+            access: Arc::new(access::cache()),
+            cors: Arc::new(cors::cache()),
+            no_access_settings: Arc::default(),
+        }
     }
 
     /// The store below.

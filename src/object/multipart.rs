@@ -25,6 +25,8 @@ pub struct CreateUpload {
     /// The key.
     pub key: String,
     /// The canonical id of the account that initiates it.
+    pub initiator: String,
+    /// The canonical id of the account that will own the object.
     pub owner: String,
     /// What the object will say about itself.
     pub attributes: Attributes,
@@ -70,8 +72,9 @@ pub struct CompleteUpload {
     pub bucket: BucketRecord,
     /// The key.
     pub key: String,
-    /// The canonical id of the account that completes.
-    pub owner: String,
+    /// The canonical id of the account that will own the object, where it is not the one that the upload was
+    /// initiated with.
+    pub owner: Option<String>,
     /// The upload, as the client names it.
     pub upload_id: String,
     /// The parts that the object is made of.
@@ -89,13 +92,14 @@ pub struct CompleteUpload {
 impl Objects {
     /// Opens an upload.
     pub async fn create_upload(&self, request: CreateUpload) -> Result<UploadRecord> {
-        let CreateUpload { bucket, key, owner, attributes, checksum } = request;
+        let CreateUpload { bucket, key, initiator, owner, attributes, checksum } = request;
         check_new_object(&key, &attributes)?;
         for _ in 0..ATTEMPTS {
             let view = self.view(&bucket, &key).await?;
             let record = UploadRecord {
                 id: multipart::id_for_key(self.store.next_id(view.last_order()), &key),
                 initiated: Timestamp::now(),
+                initiator: initiator.clone(),
                 owner: owner.clone(),
                 attributes: attributes.clone(),
                 checksum,
@@ -225,12 +229,13 @@ impl Objects {
             let view = self.view(&request.bucket, &request.key).await?;
             let newest = self.newest(&view).await?;
             let record = &completion.upload.record;
+            let owner = request.owner.as_deref().unwrap_or(&record.owner);
             let key_then = if record.key_had_object { KeyThen::Present } else { KeyThen::Absent };
             let initiation = Initiation { upload: record.id, key: key_then };
             request.condition.check_completion(&request.key, current_state(newest.as_ref()), initiation)?;
             let staged = self.store.assemble(&parts).await?;
             let object = ObjectRecord { data: staged.data(), ..object };
-            let (edit, written) = self.put_edit(view, &request.owner, object, staged).await?;
+            let (edit, written) = self.put_edit(view, owner, object, staged).await?;
             let became = CompletedUpload {
                 bucket: request.bucket.id,
                 key: request.key.clone(),

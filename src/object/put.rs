@@ -21,7 +21,7 @@ pub struct PutObject {
     pub bucket: BucketRecord,
     /// The key.
     pub key: String,
-    /// The canonical id of the account that writes.
+    /// The canonical id of the account that will own the object.
     pub owner: String,
     /// What the object says about itself.
     pub attributes: Attributes,

@@ -1,6 +1,6 @@
 //! Object tags.
 
-use storage::index::records::{BucketRecord, Content, Head, VersionRecord};
+use storage::index::records::{BucketRecord, Content, Head, ObjectRecord, VersionRecord};
 use storage::store::{Change, Outcome};
 
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
@@ -28,10 +28,21 @@ impl Objects {
         tags: Vec<(String, String)>,
     ) -> Result<Option<VersionLabel>> {
         tagging::check(Tagged::Object, &tags)?;
+        self.update_object(bucket, key, version, |object| object.attributes.tags.clone_from(&tags)).await
+    }
+
+    /// Changes what an object, or one of its versions, says about itself; its data and its times stay.
+    pub(super) async fn update_object(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        version: Option<VersionLabel>,
+        change: impl Fn(&mut ObjectRecord),
+    ) -> Result<Option<VersionLabel>> {
         for _ in 0..ATTEMPTS {
             let view = self.view(bucket, key).await?;
             let (record, mut object) = self.find_object(&view.bucket, key, version).await?;
-            object.attributes.tags.clone_from(&tags);
+            change(&mut object);
             let label = VersionLabel::in_bucket(view.bucket.versioning, &record);
             let updated = VersionRecord { content: Content::Object(object), ..record.clone() };
             let is_current = view.current.as_ref().is_some_and(|current| current.id == record.id);

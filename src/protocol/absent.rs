@@ -25,14 +25,10 @@ macro_rules! absent {
 }
 
 absent! {
-    policy(GetBucketPolicyInput) -> GetBucketPolicyOutput: "NoSuchBucketPolicy";
-    policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput: "NoSuchBucketPolicy";
     lifecycle(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput: "NoSuchLifecycleConfiguration";
-    cors(GetBucketCorsInput) -> GetBucketCorsOutput: "NoSuchCORSConfiguration";
     encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: "ServerSideEncryptionConfigurationNotFoundError";
     website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput: "NoSuchWebsiteConfiguration";
     replication(GetBucketReplicationInput) -> GetBucketReplicationOutput: "ReplicationConfigurationNotFoundError";
-    public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput: "NoSuchPublicAccessBlockConfiguration";
     object_lock(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: "ObjectLockConfigurationNotFoundError";
 }
 

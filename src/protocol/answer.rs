@@ -9,9 +9,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use s3s::{Body, HttpResponse, S3ErrorCode, StdError};
+use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, StdError};
 
 use super::context::{RequestContext, RequestId};
+use super::error::Failure;
+use super::trail::Trail;
 use super::{convert, error};
 use crate::telemetry::metrics::{Counted, Metrics};
 
@@ -54,6 +56,27 @@ pub(super) fn refusal(
     response
 }
 
+/// An error of a handler that s3s did not call.
+pub(super) fn of_failure(failure: Failure, context: &RequestContext) -> HttpResponse {
+    of_error(&failure.into_s3(context))
+}
+
+/// As [`of_failure`], of an error in s3s's words. [`complete`] adds the fields.
+pub(super) fn of_error(error: &S3Error) -> HttpResponse {
+    let code = error.code().as_str();
+    let message = escaped(error.message().or_else(|| error::message(code)).unwrap_or(code));
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = error.status_code().unwrap_or_else(|| error::status(code));
+    if let Some(headers) = error.headers() {
+        response.headers_mut().extend(headers.clone());
+    }
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
 /// Another error in the place of one: code, message, further fields.
 type Renamed = (&'static str, String, Vec<(&'static str, String)>);
 
@@ -79,11 +102,22 @@ pub(super) fn misnamed(response: &HttpResponse, region: &str) -> Option<Renamed>
     None
 }
 
+/// The code of an error, whoever wrote it.
+pub(super) fn error_code(response: &HttpResponse) -> Option<String> {
+    let body = response.body().bytes()?;
+    element(std::str::from_utf8(&body).ok()?, "Code").map(str::to_owned)
+}
+
 /// Adds the ids and the further fields to an error that s3s wrote.
 fn enrich(response: &mut HttpResponse, context: &RequestContext) {
     let Some(body) = response.body().bytes() else { return };
     let Ok(xml) = std::str::from_utf8(&body) else { return };
     let Some(code) = element(xml, "Code") else { return };
+    context.note_code(code);
+    if xml.contains("<ErrorResponse") {
+        // A query API's error is whole.
+        return;
+    }
     let message = element(xml, "Message").unwrap_or("");
     let (message, details) = match context.take_error() {
         Some(details) => (message.to_owned(), details),
@@ -124,7 +158,7 @@ fn error_xml(code: &str, message: &str, details: &[(&'static str, String)], id: 
 }
 
 /// Text for XML. What XML 1.0 cannot hold (control characters out of a client's key) becomes U+FFFD.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -156,6 +190,7 @@ pub(super) struct Record {
     pub status: StatusCode,
     pub path: String,
     pub peer: Option<std::net::SocketAddr>,
+    pub trail: Option<Trail>,
     pub sent: u64,
     pub _in_flight: Counted,
 }
@@ -207,7 +242,7 @@ impl Drop for Record {
         tracing::debug!(
             request_id = %self.context.id.request,
             peer = self.peer.map(tracing::field::display),
-            account = self.context.caller().map(|caller| caller.id.as_str()),
+            account = self.context.caller().map(|caller| caller.account.id.as_str()),
             method = %self.context.method,
             path = %self.path,
             operation,
@@ -217,6 +252,9 @@ impl Drop for Record {
             micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+        if let Some(trail) = &self.trail {
+            trail.record(&self.context, operation, self.status, self.peer.map(|peer| peer.ip()));
+        }
     }
 }
 

@@ -9,10 +9,10 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::{BucketRecord, Versioning};
 
-use super::convert;
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use crate::object::{BucketCreated, ListBuckets};
+use super::{acl, convert, ownership};
+use crate::object::{BucketCreated, ListBuckets, NewBucketAccess};
 use crate::rules::{Code, Refusal, tagging};
 
 /// The most buckets on a page, and the default. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html>
@@ -32,14 +32,13 @@ pub(super) async fn create(call: &Call<'_>, input: CreateBucketInput) -> Result<
     tagging::check(tagging::Tagged::NewBucket, &tags)?;
     let location = configuration.location_constraint.as_ref().map(BucketLocationConstraint::as_str);
     let owner = call.owner()?;
-    let created = call.objects().create_bucket(&owner, &input.bucket, location).await?;
-    match created {
-        _ if tags.is_empty() => {}
-        BucketCreated::New => call.objects().set_bucket_tags(&input.bucket, tags).await?,
-        // Creating again is harmless only if nothing would change.
-        BucketCreated::AlreadyYours => {
-            return Err(Refusal::from(Code::BucketAlreadyOwnedByYou).with("BucketName", input.bucket).into());
-        }
+    let ownership = ownership::asked(call)?;
+    let acl = acl::of_new_bucket(call, ownership.unwrap_or(call.objects().default_ownership()))?;
+    let access = NewBucketAccess { ownership, acl, tags };
+    match call.objects().create_bucket(&owner, &input.bucket, location, access.clone()).await? {
+        BucketCreated::New => {}
+        // Creating again changes nothing but the access control list, and is refused where it would change more.
+        BucketCreated::AlreadyYours => call.objects().reset_bucket_acl(&input.bucket, access.acl.as_ref()).await?,
     }
     let output =
         CreateBucketOutput { bucket_arn: Some(arn(&input.bucket)), location: Some(format!("/{}", input.bucket)) };

@@ -1,6 +1,7 @@
 //! What the layers of one request share: the front makes it, s3s carries it in the request's extensions, the
 //! authorisation and the handlers fill it, and the front reads it when the answer has been sent.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
@@ -10,7 +11,11 @@ use s3s::{S3ErrorCode, S3Result};
 use storage::index::records::BucketRecord;
 
 use super::request_body::BodyWatch;
-use crate::accounts::Account;
+use crate::identity::Caller;
+use crate::telemetry::audit::Decision;
+
+/// More decisions than a request can need: a bulk deletion has up to 1000 keys with up to two actions each.
+const MAX_DECISIONS: usize = 2_100;
 
 /// A request's two ids, as S3 answers them in headers and errors.
 #[derive(Clone, Debug)]
@@ -33,6 +38,15 @@ impl RequestId {
     }
 }
 
+/// The other end of a request's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Connection {
+    /// Its address.
+    pub peer: Option<SocketAddr>,
+    /// The version of TLS, such as `1.3`; `None` without TLS.
+    pub tls: Option<&'static str>,
+}
+
 /// One request, for all who work on it.
 #[derive(Debug)]
 pub(super) struct RequestContext {
@@ -45,11 +59,17 @@ pub(super) struct RequestContext {
     /// Headers that s3s would refuse and S3 does not: kept from s3s, but not from the handlers.
     set_aside: HeaderMap,
     operation: OnceLock<&'static str>,
-    caller: OnceLock<Arc<Account>>,
+    caller: OnceLock<Arc<Caller>>,
     bucket: OnceLock<BucketRecord>,
     source: OnceLock<BucketRecord>,
     details: Mutex<Vec<(&'static str, String)>>,
     worded: OnceLock<()>,
+    connection: OnceLock<Connection>,
+    admitted: OnceLock<()>,
+    code: OnceLock<String>,
+    /// Whether an audit trail is kept; if not, no decision is noted.
+    audited: bool,
+    decisions: Mutex<Vec<Decision>>,
 }
 
 impl RequestContext {
@@ -65,7 +85,18 @@ impl RequestContext {
             source: OnceLock::new(),
             details: Mutex::default(),
             worded: OnceLock::new(),
+            connection: OnceLock::new(),
+            admitted: OnceLock::new(),
+            code: OnceLock::new(),
+            audited: false,
+            decisions: Mutex::default(),
         }
+    }
+
+    /// The same, with decisions kept for the audit trail.
+    pub(super) fn audited(mut self, audited: bool) -> Self {
+        self.audited = audited;
+        self
     }
 
     /// The context in a request's extensions.
@@ -86,13 +117,31 @@ impl RequestContext {
         self.operation.get().copied()
     }
 
-    pub(super) fn note_caller(&self, caller: Arc<Account>) {
+    pub(super) fn note_caller(&self, caller: Arc<Caller>) {
         let _ = self.caller.set(caller);
     }
 
-    /// Who signed the request; `None` before that is known.
-    pub(super) fn caller(&self) -> Option<&Arc<Account>> {
+    /// Who asks; `None` before that is known.
+    pub(super) fn caller(&self) -> Option<&Arc<Caller>> {
         self.caller.get()
+    }
+
+    pub(super) fn note_connection(&self, connection: Connection) {
+        let _ = self.connection.set(connection);
+    }
+
+    /// Where the request came from.
+    pub(super) fn connection(&self) -> Connection {
+        self.connection.get().copied().unwrap_or_default()
+    }
+
+    /// Notes that the authorisation has decided: handlers serve nothing without it.
+    pub(super) fn note_admitted(&self) {
+        let _ = self.admitted.set(());
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.get().is_some()
     }
 
     pub(super) fn note_bucket(&self, bucket: BucketRecord) {
@@ -132,5 +181,31 @@ impl RequestContext {
     pub(super) fn take_error(&self) -> Option<Vec<(&'static str, String)>> {
         self.worded.get()?;
         Some(std::mem::take(&mut *self.details.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Notes the code of the error that is answered, for the audit trail.
+    pub(super) fn note_code(&self, code: &str) {
+        let _ = self.code.set(code.to_owned());
+    }
+
+    /// The code of the error that is answered.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.get().map(String::as_str)
+    }
+
+    /// Notes what was decided, for the audit trail. `decision` is asked only if there is one.
+    pub(super) fn note_decision(&self, decision: impl FnOnce() -> Decision) {
+        if !self.audited {
+            return;
+        }
+        let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        if decisions.len() < MAX_DECISIONS {
+            decisions.push(decision());
+        }
+    }
+
+    /// The decisions so far, in their order.
+    pub(super) fn take_decisions(&self) -> Vec<Decision> {
+        std::mem::take(&mut *self.decisions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

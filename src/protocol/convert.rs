@@ -106,10 +106,24 @@ pub(super) fn owner(accounts: &Accounts, canonical_id: &str) -> dto::Owner {
     dto::Owner { id: Some(canonical_id.to_owned()), display_name: account.map(|account| account.display_name.clone()) }
 }
 
-/// An initiator: an owner under another name.
-pub(super) fn initiator(accounts: &Accounts, canonical_id: &str) -> dto::Initiator {
-    let dto::Owner { id, display_name } = owner(accounts, canonical_id);
-    dto::Initiator { id, display_name }
+/// Whom answers show as the owners of what is in a bucket.
+pub(super) struct Owners<'a> {
+    pub accounts: &'a Accounts,
+    /// The canonical id of the account that owns everything; `None` where each version has its own owner.
+    pub of_all: Option<String>,
+}
+
+impl Owners<'_> {
+    /// The owner of what is stored with this one.
+    pub(super) fn shown(&self, stored: &str) -> dto::Owner {
+        owner(self.accounts, self.of_all.as_deref().unwrap_or(stored))
+    }
+
+    /// Who initiated an upload: an owner under another name.
+    pub(super) fn initiator(&self, canonical_id: &str) -> dto::Initiator {
+        let dto::Owner { id, display_name } = owner(self.accounts, canonical_id);
+        dto::Initiator { id, display_name }
+    }
 }
 
 /// Sets the one field of an answer that carries this checksum: `ChecksumCRC32` and its like.
@@ -185,6 +199,7 @@ macro_rules! stated_attributes {
             metadata,
             tags: Vec::new(),
             storage_class: None,
+            sub_resources: Vec::new(),
         }
     }};
 }

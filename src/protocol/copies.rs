@@ -4,7 +4,9 @@ use http::HeaderName;
 use s3s::S3Response;
 #[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
+use storage::index::records::Attributes;
 
+use super::acl;
 use super::convert::{self, set_checksum, stated_attributes};
 use super::error::{Failure, Result};
 use super::objects::{class_and_tags, write_condition};
@@ -55,6 +57,9 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     let replaces_tags =
         replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
     let stated = stated_attributes!(input);
+    let access = acl::of_new_object(call).await?;
+    let mut kept = Attributes::default();
+    access.give_to(&mut kept);
     let (class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
     let storage_class =
         if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };
@@ -64,11 +69,12 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
         source: source(call, input.copy_source)?,
         bucket: call.bucket()?.clone(),
         key: input.key,
-        owner: call.owner()?,
+        owner: access.owner,
         attributes: CopyAttributes {
             replaced: replaces_metadata.then_some(stated),
             tags: replaces_tags.then_some(tags),
             storage_class,
+            sub_resources: kept.sub_resources,
         },
         condition: write_condition(call)?,
         checksum,

@@ -10,6 +10,7 @@ use storage::StoreError;
 
 use super::context::RequestContext;
 use super::convert;
+use super::post_form::FileError;
 use crate::object::{self, Addressed};
 use crate::rules::{Code, Refusal};
 
@@ -22,6 +23,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("AccessControlListNotSupported", 400, "The bucket does not allow ACLs"),
     ("AccessDenied", 403, "Access Denied"),
     ("AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket."),
+    ("AmbiguousGrantByEmailAddress", 400, "The email address you provided is associated with more than one account."),
     ("AuthorizationHeaderMalformed", 400, "The authorization header that you provided is not valid."),
     ("AuthorizationQueryParametersError", 403, "The authorization query parameters that you provided are not valid."),
     ("BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
@@ -36,6 +38,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("ConditionalRequestConflict", 409, ""),
     ("EntityTooLarge", 400, "Your proposed upload exceeds the maximum allowed size"),
     ("EntityTooSmall", 400, ""),
+    ("ExpiredToken", 400, "The provided token has expired."),
     ("IllegalLocationConstraintException", 400, ""),
     ("IllegalVersioningConfigurationException", 400, "The Versioning element must be specified"),
     ("IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header"),
@@ -43,6 +46,11 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InternalError", 500, "We encountered an internal error. Please try again."),
     ("InvalidAccessKeyId", 403, "The AWS Access Key Id you provided does not exist in our records."),
     ("InvalidArgument", 400, "Invalid Argument"),
+    (
+        "InvalidBucketAclWithObjectOwnership",
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     ("InvalidBucketName", 400, "The specified bucket is not valid."),
     (
         "InvalidBucketOwnerAWSAccountID",
@@ -56,6 +64,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidPart", 400, ""),
     ("InvalidPartNumber", 416, ""),
     ("InvalidPartOrder", 400, ""),
+    ("InvalidPolicyDocument", 400, ""),
     ("InvalidRange", 416, ""),
     ("InvalidRequest", 400, "Invalid Request"),
     ("InvalidStorageClass", 400, ""),
@@ -63,11 +72,24 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
     ("InvalidURI", 400, ""),
     ("KeyTooLongError", 400, ""),
+    (
+        "MalformedACLError",
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    ),
+    ("MalformedPOSTRequest", 400, "The body of your POST request is not well-formed multipart/form-data."),
+    ("MalformedPolicy", 400, "This policy contains invalid Json"),
     ("MalformedTrailerError", 400, ""),
     ("MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema"),
+    (
+        "MaxPostPreDataLengthExceeded",
+        400,
+        "Your POST request fields preceding the upload file were too large. They must not exceed 20 KB.",
+    ),
     ("MetadataTooLarge", 400, ""),
     ("MethodNotAllowed", 405, "The specified method is not allowed against this resource."),
     ("MissingContentLength", 411, ""),
+    ("MissingSecurityHeader", 400, "Your request was missing a required header"),
     ("NoSuchBucket", 404, "The specified bucket does not exist"),
     ("NoSuchBucketPolicy", 404, "The bucket policy does not exist"),
     ("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist"),
@@ -82,6 +104,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("NotModified", 304, ""),
     ("ObjectLockConfigurationNotFoundError", 404, "Object Lock configuration does not exist for this bucket"),
     ("OperationAborted", 409, ""),
+    ("OwnershipControlsNotFoundError", 404, "The bucket ownership controls were not found"),
     ("PreconditionFailed", 412, ""),
     ("ReplicationConfigurationNotFoundError", 404, "The replication configuration was not found"),
     ("RequestTimeout", 400, ""),
@@ -95,6 +118,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("SlowDown", 503, "Please reduce your request rate."),
     ("TooManyBuckets", 400, ""),
     ("UnexpectedContent", 400, ""),
+    ("UnresolvableGrantByEmailAddress", 400, "The email address you provided does not match any account on record."),
     ("XAmzContentSHA256Mismatch", 400, "The provided 'x-amz-content-sha256' header does not match what was computed."),
 ];
 
@@ -272,6 +296,9 @@ pub(super) fn body_failure(error: &(dyn std::error::Error + 'static)) -> Failure
     }
     if let Some(error) = error.downcast_ref::<AwsChunkedStreamError>() {
         return chunk_failure(error);
+    }
+    if let Some(error) = error.downcast_ref::<FileError>() {
+        return error.failure();
     }
     tracing::debug!(error, "a client's body broke off");
     Failure::new("IncompleteBody")

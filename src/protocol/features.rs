@@ -38,33 +38,24 @@ pub(super) fn refuse_unknown_queries(operation: &str, uri: &Uri) -> Result<()> {
 const UNSUPPORTED: &[&str] = &[
     "x-amz-annotation-directive",
     "x-amz-copy-source-server-side-encryption-",
-    "x-amz-grant-",
     "x-amz-object-lock-",
     "x-amz-server-side-encryption",
     "x-amz-write-offset-bytes",
 ];
 
 /// Headers that ask for what is the case anyway with these values, and for a missing feature with any other.
-const ONLY_WITH: &[(&str, &[&str])] = &[
-    ("x-amz-acl", &["bucket-owner-full-control", "private"]),
-    ("x-amz-bucket-namespace", &["global"]),
-    ("x-amz-bucket-object-lock-enabled", &["False", "false"]),
-];
+const ONLY_WITH: &[(&str, &[&str])] =
+    &[("x-amz-bucket-namespace", &["global"]), ("x-amz-bucket-object-lock-enabled", &["False", "false"])];
 
-/// What `x-amz-object-ownership` may say; the first is what every bucket here has.
-const OWNERSHIPS: &[&str] = &["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"];
-
-/// Refuses headers that ask for encryption, object lock, ACLs and the like.
+/// Refuses headers that ask for encryption, object lock and the like.
 ///
 /// # Errors
 /// `NotImplemented` with the header's name; `InvalidArgument` where S3 itself refuses the header on a bucket without
 /// the feature.
-pub(super) fn refuse_unsupported_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
-    // S3 refuses these operations as such where ACLs are disabled, whatever the ACL.
-    let is_acl_operation = matches!(operation, "PutBucketAcl" | "PutObjectAcl");
+pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
     for (name, value) in headers {
         let name = name.as_str();
-        if !name.starts_with("x-amz-") || is_acl_operation {
+        if !name.starts_with("x-amz-") {
             continue;
         }
         let other_value = ONLY_WITH.iter().any(|(known, values)| {
@@ -77,34 +68,25 @@ pub(super) fn refuse_unsupported_headers(operation: &str, headers: &HeaderMap) -
             let message = format!("{name} is only applicable to Object Lock enabled buckets.");
             return Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", name));
         }
-        if name == "x-amz-object-ownership" {
-            check_ownership(value.to_str().unwrap_or(""))?;
-        }
     }
     Ok(())
 }
 
-fn check_ownership(value: &str) -> Result<()> {
-    const HEADER: &str = "x-amz-object-ownership";
-    match OWNERSHIPS.iter().position(|known| *known == value) {
-        Some(0) => Ok(()),
-        Some(_) => Err(Failure::new("NotImplemented").with("Header", HEADER)),
-        None => {
-            let message = format!("Invalid {HEADER} header: {value}");
-            Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", HEADER))
-        }
-    }
-}
-
-/// Operations whose XML body a client may protect with `Content-MD5` or a checksum. s3s parses such bodies without
+/// Operations whose XML (or JSON) body a client may protect with `Content-MD5` or a checksum. s3s parses such bodies without
 /// looking at either.
 const WITH_XML_BODY: &[&str] = &[
     "CompleteMultipartUpload",
     "CreateBucket",
     "DeleteObjects",
+    "PutBucketAcl",
+    "PutBucketCors",
+    "PutBucketOwnershipControls",
+    "PutBucketPolicy",
     "PutBucketTagging",
     "PutBucketVersioning",
+    "PutObjectAcl",
     "PutObjectTagging",
+    "PutPublicAccessBlock",
 ];
 
 /// Whether the request's body must be kept so that a handler can verify it. A body in signed chunks is not: what is
@@ -143,7 +125,7 @@ mod tests {
         let check = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
-            code(refuse_unsupported_headers("PutObject", &headers))
+            code(refuse_unsupported_headers(&headers))
         };
         for (name, value) in [
             ("x-amz-server-side-encryption", "AES256"),
@@ -151,19 +133,13 @@ mod tests {
             ("x-amz-copy-source-server-side-encryption-customer-key", "x"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
             ("x-amz-bucket-object-lock-enabled", "true"),
-            ("x-amz-acl", "public-read"),
-            ("x-amz-grant-read", "id=1"),
-            ("x-amz-object-ownership", "ObjectWriter"),
         ] {
             assert_eq!(check(name, value).as_deref(), Some("NotImplemented"), "{name}: {value}");
         }
-        assert_eq!(check("x-amz-object-ownership", "Random").as_deref(), Some("InvalidArgument"));
         assert_eq!(check("x-amz-bypass-governance-retention", "true").as_deref(), Some("InvalidArgument"));
         for (name, value) in [
-            ("x-amz-acl", "private"),
-            ("x-amz-acl", "bucket-owner-full-control"),
+            ("x-amz-acl", "public-read"),
             ("x-amz-bucket-object-lock-enabled", "false"),
-            ("x-amz-object-ownership", "BucketOwnerEnforced"),
             ("x-amz-meta-server-side-encryption", "AES256"),
         ] {
             assert_eq!(check(name, value), None, "{name}: {value}");

@@ -14,11 +14,18 @@ use s3s::service::S3Service;
 use s3s::{Body, HttpError, HttpResponse};
 
 use super::answer::{self, AnswerBody, Record};
-use super::context::{RequestContext, RequestId};
+use super::context::{Connection, RequestContext, RequestId};
+use super::cors::Crossing;
+use super::guard::FailedSignatures;
 use super::host::Domains;
+use super::post_form::{self, Forms};
 use super::request_body::{Drained, Framing, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
-use super::{convert, query};
+use super::target::{self, Target};
+use super::trail::Trail;
+use super::{convert, guard, query, query_api};
+use crate::object::Objects;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 /// Answers paths that are not S3's: status and text, or `None` for any other path.
@@ -33,11 +40,15 @@ pub(super) struct Parts {
     pub domains: Domains,
     pub metrics: Metrics,
     pub reserved: Reserved,
-    pub peer: fn(&Extensions) -> Option<SocketAddr>,
+    pub connection: fn(&Extensions) -> Connection,
     /// Random, for `x-amz-id-2`.
     pub process: [u8; 16],
     /// The server's own.
     pub region: String,
+    pub audit: Audit,
+    pub guard: Arc<FailedSignatures>,
+    pub objects: Objects,
+    pub forms: Forms,
 }
 
 impl Front {
@@ -54,14 +65,29 @@ impl Front {
         let rewrite = Rewrite::needed(request.method(), request.uri(), request.headers(), length);
         let set_aside = rewrite.as_ref().map(|rewrite| rewrite.set_aside.clone()).unwrap_or_default();
         let id = RequestId::random(front.process);
-        let context = Arc::new(RequestContext::new(id, request.method().clone(), set_aside));
+        let context = RequestContext::new(id, request.method().clone(), set_aside).audited(front.audit.is_on());
+        let context = Arc::new(context);
+        let trail = Trail::of(&front.audit, request.headers());
         let path = request.uri().path().to_owned();
-        let peer = (front.peer)(request.extensions());
+        let connection = (front.connection)(request.extensions());
+        context.note_connection(connection);
+        let peer = connection.peer;
+        let crossing = Crossing::of(&request, &front.domains);
 
-        let response = match self.without_s3(&request, &context) {
+        let mut response = match self.without_s3(&request, &context).or_else(|| self.slowed(&request, peer, &context)) {
             Some(response) => response,
+            None if request.method() == Method::OPTIONS => self.preflight(crossing.as_ref(), &context).await,
+            // Boxed: forms are rare, and every other request would carry the space for one.
+            None if post_form::is_form(&request) => Box::pin(self.through_form(request, &context)).await,
+            None if query_api::is_query(&request) && !self.names_bucket_in_host(&request) => {
+                self.through_query_api(request, &context).await
+            }
             None => self.through_s3(request, rewrite, &context).await,
         };
+        if let Some(crossing) = crossing.filter(|_| context.method != Method::OPTIONS) {
+            crossing.decorate(&front.objects, &context, response.headers_mut()).await;
+        }
+        self.note_failure(&response, peer);
         let (parts, body) = answer::complete(response, &context).into_parts();
         let record = Record {
             metrics: front.metrics.clone(),
@@ -70,39 +96,85 @@ impl Front {
             status: parts.status,
             path,
             peer,
+            trail,
             sent: 0,
             _in_flight: in_flight,
         };
         Response::from_parts(parts, AnswerBody::new(body, record))
     }
 
-    /// Reserved paths, and CORS preflights, which s3s does not know.
+    /// Reserved paths.
     fn without_s3(&self, request: &Request<Body>, context: &RequestContext) -> Option<HttpResponse> {
-        if matches!(*request.method(), Method::GET | Method::HEAD)
-            && !self.names_bucket_in_host(request)
-            && let Some((status, text)) = (self.0.reserved)(request.uri().path())
-        {
-            context.note_operation("Reserved");
-            let mut response = Response::new(Body::from(text));
-            *response.status_mut() = status;
-            return Some(response);
-        }
-        if request.method() != Method::OPTIONS {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if !is_read || self.names_bucket_in_host(request) {
             return None;
         }
+        let (status, text) = (self.0.reserved)(request.uri().path())?;
+        context.note_operation("Reserved");
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        Some(response)
+    }
+
+    /// What a browser asks before it lets a page send a request. s3s does not know it.
+    async fn preflight(&self, crossing: Option<&Crossing>, context: &RequestContext) -> HttpResponse {
         context.note_operation("Preflight");
-        if !request.headers().contains_key(header::ORIGIN) {
-            let message = "Insufficient information. Origin request header needed.";
-            return Some(answer::refusal("BadRequest", Some(message), Vec::new(), context));
+        if let Some(crossing) = crossing {
+            return crossing.preflight(&self.0.objects, context).await;
         }
-        let asked = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD).and_then(|value| value.to_str().ok());
-        let details = vec![("Method", asked.unwrap_or("OPTIONS").to_owned()), ("ResourceType", "BUCKET".to_owned())];
-        Some(answer::refusal("AccessForbidden", None, details, context))
+        let message = "Insufficient information. Origin request header needed.";
+        answer::refusal("BadRequest", Some(message), Vec::new(), context)
+    }
+
+    /// A browser's form.
+    async fn through_form(&self, request: Request<Body>, context: &Arc<RequestContext>) -> HttpResponse {
+        let target = Target::of(request.uri(), request.headers(), &self.0.domains);
+        let (expects_continue, is_http_1) = (expects_continue(&request), request.version() <= Version::HTTP_11);
+        let mut response = self.0.forms.answer(watched(request, context), target, context).await;
+        // After the file there may be more of the form, which does not count.
+        drain(&mut response, context, expects_continue, is_http_1).await;
+        response
+    }
+
+    /// A request of IAM or STS: its form is read here, and whatever refuses it does so in these services' words.
+    async fn through_query_api(&self, request: Request<Body>, context: &Arc<RequestContext>) -> HttpResponse {
+        let response = match query_api::prepare(request).await {
+            Ok(request) => self.through_s3(request, None, context).await,
+            Err(error) => query_api::refusal(&error, &context.id),
+        };
+        query_api::reshape(response, context)
+    }
+
+    /// Signed requests of a source with too many failed signatures must wait.
+    fn slowed(
+        &self,
+        request: &Request<Body>,
+        peer: Option<SocketAddr>,
+        context: &RequestContext,
+    ) -> Option<HttpResponse> {
+        let seconds = self.0.guard.must_wait(peer?.ip(), Instant::now())?;
+        if !guard::is_signed(request.headers(), request.uri()) {
+            return None;
+        }
+        let message = "Too many requests of your address had a wrong signature or access key. Wait, then try again.";
+        let mut response = answer::refusal("SlowDown", Some(message), Vec::new(), context);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        Some(if query_api::is_query(request) { query_api::reshape(response, context) } else { response })
+    }
+
+    /// Counts a failed signature for its source.
+    fn note_failure(&self, response: &HttpResponse, peer: Option<SocketAddr>) {
+        if response.status() != StatusCode::FORBIDDEN {
+            return;
+        }
+        let (Some(peer), Some(code)) = (peer, answer::error_code(response)) else { return };
+        if guard::is_failed_signature(&code) && self.0.guard.note(peer.ip(), Instant::now()) {
+            tracing::warn!(source = %peer.ip(), "too many failed signatures: this source is slowed down");
+        }
     }
 
     fn names_bucket_in_host(&self, request: &Request<Body>) -> bool {
-        let from_header = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = from_header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+        let host = target::host(request.uri(), request.headers());
         host.is_some_and(|host| self.0.domains.is_virtual(host))
     }
 
@@ -117,17 +189,8 @@ impl Front {
         if let Some(rewrite) = rewrite {
             request.extensions_mut().insert(Pending { service: s3.clone(), rewrite });
         }
-        let expects_continue = request
-            .headers()
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        let framing = Framing::of(request.headers());
-        let request = request.map(|body| {
-            if body.is_end_stream() {
-                return Body::empty();
-            }
-            Body::http_body(WatchedBody::new(body, Arc::clone(&context.body), framing))
-        });
+        let expects_continue = expects_continue(&request);
+        let request = watched(request, context);
         let uri = request.uri().clone();
         let is_http_1 = request.version() <= Version::HTTP_11;
         let mut response = match s3.call(request).await {
@@ -141,13 +204,35 @@ impl Front {
             response = answer::refusal(code, Some(&message), details, context);
         }
         if response.status().is_client_error() || response.status().is_server_error() {
-            let drained = context.body.drain(expects_continue).await;
-            if drained == Drained::Partly && is_http_1 {
-                // hyper closes the connection then; a client that is not told would send its next request into it.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
+            drain(&mut response, context, expects_continue, is_http_1).await;
         }
         response
+    }
+}
+
+/// Whether the client sends its body only when it is told to.
+fn expects_continue(request: &Request<Body>) -> bool {
+    let expect = request.headers().get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// The request with its body under watch.
+fn watched(request: Request<Body>, context: &RequestContext) -> Request<Body> {
+    let framing = Framing::of(request.headers());
+    request.map(|body| {
+        if body.is_end_stream() {
+            return Body::empty();
+        }
+        Body::http_body(WatchedBody::new(body, Arc::clone(&context.body), framing))
+    })
+}
+
+/// Reads what the client is still sending, so that its connection stays usable.
+async fn drain(response: &mut HttpResponse, context: &RequestContext, expects_continue: bool, is_http_1: bool) {
+    let drained = context.body.drain(expects_continue).await;
+    if drained == Drained::Partly && is_http_1 {
+        // hyper closes the connection then; a client that is not told would send its next request into it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

@@ -37,6 +37,12 @@ impl Domains {
         })
     }
 
+    /// The bucket that a host names.
+    pub(super) fn bucket(&self, host: &str) -> Option<String> {
+        // A host's letters have no case, a bucket's name has none but lower-case ones.
+        self.split(host).and_then(|(_, bucket)| bucket).map(str::to_ascii_lowercase)
+    }
+
     /// Whether a request to this host names its bucket in the host.
     pub(super) fn is_virtual(&self, host: &str) -> bool {
         self.split(host).is_some_and(|(_, bucket)| bucket.is_some())

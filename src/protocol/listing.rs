@@ -10,7 +10,7 @@ use s3s::dto::*;
 use storage::index::records::{BucketRecord, UploadRecord, VersionRecord};
 use storage::types::UploadId;
 
-use super::convert;
+use super::convert::{self, Owners};
 use super::error::{Failure, Result};
 use super::s3::Call;
 use crate::object::{ListedVersion, ObjectPage, VersionLabel};
@@ -114,11 +114,11 @@ fn after_key<I>(marker: &str) -> After<I> {
     if marker.is_empty() { After::Start } else { After::Key(marker.to_owned()) }
 }
 
-fn object(call: &Call<'_>, key: String, version: &VersionRecord, with_owner: WithOwner) -> Object {
+fn object(owners: &Owners<'_>, key: String, version: &VersionRecord, with_owner: WithOwner) -> Object {
     let mut listed = Object {
         key: Some(key),
         last_modified: Some(convert::timestamp(version.modified)),
-        owner: (with_owner == WithOwner::Yes).then(|| convert::owner(call.accounts(), &version.owner)),
+        owner: (with_owner == WithOwner::Yes).then(|| owners.shown(&version.owner)),
         ..Default::default()
     };
     if let Some(object) = version.object() {
@@ -138,13 +138,14 @@ enum WithOwner {
     No,
 }
 
-fn contents(call: &Call<'_>, page: &ObjectPage, encoding: Encoding, with_owner: WithOwner) -> ObjectList {
-    page.entries.iter().map(|(key, version)| object(call, encoding.write(key), version, with_owner)).collect()
+fn contents(owners: &Owners<'_>, page: &ObjectPage, encoding: Encoding, with_owner: WithOwner) -> ObjectList {
+    page.entries.iter().map(|(key, version)| object(owners, encoding.write(key), version, with_owner)).collect()
 }
 
 pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<S3Response<ListObjectsOutput>> {
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let marker = input.marker.unwrap_or_default();
+    let owners = call.owners().await?;
     let listed = call.objects().list_objects(call.bucket()?, asked.request(after_key(&marker))).await?;
     let page = &listed.page;
     let encoding = asked.encoding(listed.entries.iter().map(|(key, _)| key.as_str()), &page.common_prefixes, &marker);
@@ -157,7 +158,7 @@ pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<
         marker: Some(encoding.write(&marker)),
         max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
-        contents: Some(contents(call, &listed, encoding, WithOwner::Yes)),
+        contents: Some(contents(&owners, &listed, encoding, WithOwner::Yes)),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
         next_marker: next.map(|key| encoding.write(key)),
@@ -191,6 +192,7 @@ pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Re
         Some(token) => After::Key(parse_token(token)?),
         None => after_key(start_after.as_deref().unwrap_or("")),
     };
+    let owners = call.owners().await?;
     let listed = call.objects().list_objects(call.bucket()?, asked.request(after)).await?;
     let page = &listed.page;
     let keys = listed.entries.iter().map(|(key, _)| key.as_str());
@@ -205,7 +207,7 @@ pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Re
         continuation_token: input.continuation_token,
         is_truncated: Some(page.is_truncated),
         next_continuation_token: last_key(page).filter(|_| page.is_truncated).map(token),
-        contents: Some(contents(call, &listed, encoding, with_owner)),
+        contents: Some(contents(&owners, &listed, encoding, with_owner)),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
         encoding_type: encoding.shown(),
@@ -274,6 +276,7 @@ pub(super) async fn versions(
     let key_marker = input.key_marker.unwrap_or_default();
     let version_marker = input.version_id_marker.unwrap_or_default();
     let after = after_version(call, bucket, &key_marker, &version_marker).await?;
+    let owners = call.owners().await?;
     let listed = call.objects().list_versions(bucket, asked.request(after)).await?;
     let page = &listed.page;
     let keys = listed.entries.iter().map(|entry| entry.key.as_str());
@@ -290,8 +293,8 @@ pub(super) async fn versions(
         version_id_marker: Some(version_marker),
         max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
-        versions: Some(objects.into_iter().map(|entry| listed_version(call, entry, encoding)).collect()),
-        delete_markers: Some(markers.into_iter().map(|entry| listed_marker(call, entry, encoding)).collect()),
+        versions: Some(objects.into_iter().map(|entry| listed_version(&owners, entry, encoding)).collect()),
+        delete_markers: Some(markers.into_iter().map(|entry| listed_marker(&owners, entry, encoding)).collect()),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
         next_key_marker: next.map(|key| encoding.write(key)),
@@ -301,12 +304,12 @@ pub(super) async fn versions(
     }))
 }
 
-fn listed_version(call: &Call<'_>, entry: &ListedVersion, encoding: Encoding) -> ObjectVersion {
+fn listed_version(owners: &Owners<'_>, entry: &ListedVersion, encoding: Encoding) -> ObjectVersion {
     let mut listed = ObjectVersion {
         is_latest: Some(entry.latest),
         key: Some(encoding.write(&entry.key)),
         last_modified: Some(convert::timestamp(entry.version.modified)),
-        owner: Some(convert::owner(call.accounts(), &entry.version.owner)),
+        owner: Some(owners.shown(&entry.version.owner)),
         version_id: Some(convert::listed_version(&entry.version)),
         ..Default::default()
     };
@@ -321,12 +324,12 @@ fn listed_version(call: &Call<'_>, entry: &ListedVersion, encoding: Encoding) ->
     listed
 }
 
-fn listed_marker(call: &Call<'_>, entry: &ListedVersion, encoding: Encoding) -> DeleteMarkerEntry {
+fn listed_marker(owners: &Owners<'_>, entry: &ListedVersion, encoding: Encoding) -> DeleteMarkerEntry {
     DeleteMarkerEntry {
         is_latest: Some(entry.latest),
         key: Some(encoding.write(&entry.key)),
         last_modified: Some(convert::timestamp(entry.version.modified)),
-        owner: Some(convert::owner(call.accounts(), &entry.version.owner)),
+        owner: Some(owners.shown(&entry.version.owner)),
         version_id: Some(convert::listed_version(&entry.version)),
     }
 }
@@ -352,6 +355,7 @@ pub(super) async fn uploads(
     let given_upload_marker = input.upload_id_marker.unwrap_or_default();
     let after = after_upload(&key_marker, &given_upload_marker)?;
     let upload_marker = if key_marker.is_empty() { String::new() } else { given_upload_marker };
+    let owners = call.owners().await?;
     let listed = call.objects().list_uploads(call.bucket()?, asked.request(after)).await?;
     let page = &listed.page;
     let keys = listed.entries.iter().map(|(key, _)| key.as_str());
@@ -362,7 +366,7 @@ pub(super) async fn uploads(
         Some(Line::Entry(key, id)) => (encoding.write(key), id.to_string()),
         _ => (String::new(), String::new()),
     };
-    let written = listed.entries.iter().map(|(key, upload)| listed_upload(call, encoding.write(key), upload));
+    let written = listed.entries.iter().map(|(key, upload)| listed_upload(&owners, encoding.write(key), upload));
     Ok(S3Response::new(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         prefix: Some(encoding.write(&asked.prefix)).filter(|prefix| !prefix.is_empty()),
@@ -380,7 +384,7 @@ pub(super) async fn uploads(
     }))
 }
 
-fn listed_upload(call: &Call<'_>, key: String, upload: &UploadRecord) -> MultipartUpload {
+fn listed_upload(owners: &Owners<'_>, key: String, upload: &UploadRecord) -> MultipartUpload {
     let (algorithm, kind) = upload.checksum.unzip();
     let storage_class = upload.attributes.storage_class.clone().unwrap_or_else(|| convert::STANDARD.to_owned());
     MultipartUpload {
@@ -388,9 +392,9 @@ fn listed_upload(call: &Call<'_>, key: String, upload: &UploadRecord) -> Multipa
             .map(|algorithm| ChecksumAlgorithm::from_static(crate::rules::checksums::name(algorithm))),
         checksum_type: kind.map(|kind| ChecksumType::from_static(crate::rules::checksums::type_name(kind))),
         initiated: Some(convert::timestamp(upload.initiated)),
-        initiator: Some(convert::initiator(call.accounts(), &upload.owner)),
+        initiator: Some(owners.initiator(&upload.initiator)),
         key: Some(key),
-        owner: Some(convert::owner(call.accounts(), &upload.owner)),
+        owner: Some(owners.shown(&upload.owner)),
         storage_class: Some(StorageClass::from(storage_class)),
         upload_id: Some(upload.id.to_string()),
     }

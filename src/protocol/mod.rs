@@ -8,10 +8,12 @@
 //! | `host` | which hosts name a bucket |
 //! | `rewrite` | requests that S3 takes and s3s refuses |
 //! | `authn`, `authz` | who calls; may they: the one choke point |
+//! | `guard`, `trail` | sources with too many failed signatures; a request's lines in the audit trail |
+//! | `query_api`, `iam_api`, `sts_api`, `account_control`, `routes` | IAM, STS and accounts' settings, beside S3 |
 //! | `features` | requests for what is not there |
-//! | `operations` | the table of operations |
+//! | `operations`, `actions` | the table of operations, and of what each needs to be allowed |
 //! | `s3` | where s3s dispatches to, one line an operation |
-//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `absent` | the handlers |
+//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `absent` | the handlers |
 //! | `convert`, `query` | between the wire's words and the domain's types |
 //! | `error` | the one table of error codes |
 //!
@@ -21,7 +23,9 @@
 //! counted and logged under s3s's own name for the operation.
 
 mod absent;
+mod account_control;
 mod acl;
+mod actions;
 mod answer;
 mod answer_body;
 mod authn;
@@ -30,23 +34,34 @@ mod buckets;
 mod context;
 mod convert;
 mod copies;
+mod cors;
 mod error;
 mod features;
 mod front;
+mod guard;
 mod host;
+mod iam_api;
 mod listing;
 mod multipart;
 mod objects;
 mod operations;
+mod ownership;
+mod policy;
+mod post_form;
+mod public_access;
 mod query;
+mod query_api;
 mod request_body;
 mod rewrite;
+mod routes;
 mod s3;
+mod sts_api;
 mod tagging;
+mod target;
 #[cfg(test)]
 mod tests;
+mod trail;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -55,24 +70,31 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 
 pub use answer::AnswerBody;
+pub use context::Connection;
 pub use front::{Front, Reserved};
 pub use operations::{OPERATIONS, Support, operation};
 
+use self::account_control::AccountControl;
 use self::authn::Authentication;
-use self::authz::Access;
+use self::authz::{Access, Decider};
+use self::guard::FailedSignatures;
 use self::host::Domains;
+use self::iam_api::IamApi;
+use self::post_form::Forms;
+use self::query_api::QueryApis;
 use self::rewrite::SecondPass;
+use self::routes::Routes;
 use self::s3::Gateway;
-use crate::accounts::Accounts;
+use self::sts_api::StsApi;
+use crate::identity::Sts;
 use crate::object::Objects;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 /// The largest XML body that is read: a thousand keys of 1 KiB, escaped.
 const MAX_XML_BYTES: usize = 8 << 20;
 /// The largest signed chunk of an upload. It is held in memory until its signature is verified.
 const MAX_SIGNED_CHUNK_BYTES: usize = 16 << 20;
-/// The form fields of a browser's upload are read before anything of it can be verified.
-const MAX_FORM_FIELDS_BYTES: usize = 1 << 20;
 
 /// What the protocol is configured with.
 pub struct ProtocolOptions {
@@ -84,8 +106,14 @@ pub struct ProtocolOptions {
     pub required_region: Option<String>,
     /// Answers paths that are not S3's: health.
     pub reserved: Reserved,
-    /// Finds a request's peer among its extensions, for the log.
-    pub peer: fn(&Extensions) -> Option<SocketAddr>,
+    /// Finds among a request's extensions where it came from.
+    pub connection: fn(&Extensions) -> Connection,
+    /// Where decisions are recorded.
+    pub audit: Audit,
+    /// Whether browser forms may be signed by Signature Version 2.
+    pub post_signature_v2: bool,
+    /// Failed signatures of one source in a minute before it is slowed down; 0 for no limit.
+    pub failed_signatures_per_minute: u32,
 }
 
 /// The region cannot be one.
@@ -99,12 +127,27 @@ pub struct InvalidRegion(String);
 /// If the required region cannot be one.
 pub fn service(
     objects: &Objects,
-    accounts: &Arc<Accounts>,
+    sts: &Sts,
     metrics: &Metrics,
     options: ProtocolOptions,
 ) -> Result<Front, InvalidRegion> {
     let domains = Domains::new(&options.domains);
-    let s3 = s3_service(objects, accounts, domains.clone(), options.required_region)?;
+    let forms = Forms {
+        gateway: gateway(objects, sts),
+        access: Access { decider: decider(objects, sts), identities: sts.identities().clone() },
+        identities: sts.identities().clone(),
+        required_region: options.required_region.clone(),
+        signature_v2: options.post_signature_v2,
+    };
+    let s3 = s3_service(objects, sts, domains.clone(), options.required_region)?;
+    let guard = Arc::new(FailedSignatures::new(options.failed_signatures_per_minute));
+    let (guarded, audit) = (Arc::clone(&guard), options.audit.clone());
+    metrics.add_source(move || guarded.gauges());
+    metrics.add_source(move || {
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+        let dropped = audit.dropped() as f64;
+        vec![("cairn_audit_dropped_total", "Lines of the audit trail that were lost.", dropped)]
+    });
     let mut process = [0; 16];
     // The second id only helps to tell processes apart; without randomness they share one.
     let _ = getrandom::fill(&mut process);
@@ -113,31 +156,57 @@ pub fn service(
         domains,
         metrics: metrics.clone(),
         reserved: options.reserved,
-        peer: options.peer,
+        connection: options.connection,
         process,
         region: options.region,
+        audit: options.audit,
+        guard,
+        objects: objects.clone(),
+        forms,
     }))
+}
+
+fn decider(objects: &Objects, sts: &Sts) -> Decider {
+    Decider { objects: objects.clone(), accounts: Arc::clone(sts.identities().accounts()) }
+}
+
+fn gateway(objects: &Objects, sts: &Sts) -> Gateway {
+    let identities = sts.identities().clone();
+    let accounts = Arc::clone(identities.accounts());
+    Gateway { objects: objects.clone(), accounts, identities, decider: decider(objects, sts) }
 }
 
 fn s3_service(
     objects: &Objects,
-    accounts: &Arc<Accounts>,
+    sts: &Sts,
     domains: Domains,
     required_region: Option<String>,
 ) -> Result<S3Service, InvalidRegion> {
-    let mut builder = S3ServiceBuilder::new(Gateway { objects: objects.clone(), accounts: Arc::clone(accounts) });
+    let identities = sts.identities().clone();
+    let decider = decider(objects, sts);
+    let mut builder = S3ServiceBuilder::new(gateway(objects, sts));
     // Without `set_auth`, s3s would let every anonymous request pass and never ask the access stage. Both are set in
     // this one place, and a test asks anonymously.
-    builder.set_auth(Authentication { accounts: Arc::clone(accounts) });
-    builder.set_access(Access { objects: objects.clone(), accounts: Arc::clone(accounts) });
-    builder.set_route(SecondPass { accounts: Arc::clone(accounts) });
+    let authentication = Authentication { identities: identities.clone() };
+    builder.set_auth(authentication.clone());
+    let accounts = AccountControl { authentication: authentication.clone(), decider: decider.clone() };
+    builder.set_access(Access { decider, identities: identities.clone() });
+    let query = QueryApis {
+        authentication: Arc::new(authentication),
+        iam: IamApi { identities: identities.clone() },
+        sts: StsApi { sts: sts.clone() },
+    };
+    builder.set_route(Routes { query, accounts, second_pass: SecondPass { identities } });
     builder.set_host(domains);
     builder.set_validation(AnyBucketName);
     let mut config = S3Config::default();
     config.xml_max_body_size = MAX_XML_BYTES;
     config.aws_chunked_stream_max_chunk_size = MAX_SIGNED_CHUNK_BYTES;
-    config.form_max_fields_size = MAX_FORM_FIELDS_BYTES;
+    // Forms are answered before s3s; should one reach it, it must not be let in by another door.
+    config.allow_post_signature = false;
     config.enable_sig_v2 = false;
+    config.custom_route_max_body_size = Some(query_api::MAX_REQUEST_BYTES as u64);
+    config.sig_v4_allowed_services = ["s3", "sts", "iam"].map(str::to_owned).to_vec();
     if let Some(region) = required_region {
         let parsed = s3s::region::Region::new(region.as_str().into()).map_err(|_| InvalidRegion(region))?;
         config.expected_region = Some(parsed);

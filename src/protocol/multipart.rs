@@ -5,6 +5,7 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::{self, PartRecord, UploadRecord};
 
+use super::acl;
 use super::convert::{self, given_checksums, set_checksum, stated_attributes};
 use super::error::Result;
 use super::objects::{body, class_and_tags, integrity, length, write_condition};
@@ -43,7 +44,10 @@ pub(super) async fn create(
     )?;
     let bucket = call.bucket()?.clone();
     let key = input.key.clone();
-    let request = object::CreateUpload { bucket, key, owner: call.owner()?, attributes, checksum };
+    let access = acl::of_new_object(call).await?;
+    access.give_to(&mut attributes);
+    let (initiator, owner) = (call.owner()?, access.owner);
+    let request = object::CreateUpload { bucket, key, initiator, owner, attributes, checksum };
     let upload = call.objects().create_upload(request).await?;
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
     Ok(S3Response::new(CreateMultipartUploadOutput {
@@ -98,7 +102,8 @@ pub(super) async fn complete(
     let request = CompleteUpload {
         bucket: call.bucket()?.clone(),
         key: input.key.clone(),
-        owner: call.owner()?,
+        // Ownership may have been changed since the upload was initiated.
+        owner: call.owners().await?.of_all,
         upload_id: input.upload_id,
         parts,
         condition: write_condition(call)?,
@@ -150,17 +155,18 @@ pub(super) async fn list_parts(call: &Call<'_>, input: ListPartsInput) -> Result
     let (upload, page) = call.objects().list_parts(call.bucket()?, &input.key, &input.upload_id, after, limit).await?;
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
     let last = page.parts.last().map_or(0, |part| part.number);
+    let owners = call.owners().await?;
     let storage_class = upload.attributes.storage_class.clone().unwrap_or_else(|| convert::STANDARD.to_owned());
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(input.bucket),
         checksum_algorithm,
         checksum_type,
-        initiator: Some(convert::initiator(call.accounts(), &upload.owner)),
+        initiator: Some(owners.initiator(&upload.initiator)),
         is_truncated: Some(page.truncated),
         key: Some(convert::xml_text(&input.key)),
         max_parts: Some(convert::number(limit as u64)),
         next_part_number_marker: Some(i32::from(last)),
-        owner: Some(convert::owner(call.accounts(), &upload.owner)),
+        owner: Some(owners.shown(&upload.owner)),
         part_number_marker: Some(input.part_number_marker.unwrap_or(0)),
         parts: Some(page.parts.iter().map(|part| listed(part, &upload)).collect()),
         storage_class: Some(StorageClass::from(storage_class)),

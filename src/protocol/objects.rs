@@ -7,10 +7,10 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::{self, ObjectRecord, PartRecord};
 
-use super::answer_body;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
+use super::{acl, answer_body};
 use crate::object::{self, DeleteObject, Found, Integrity, PutObject, ReadObject};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
@@ -67,10 +67,12 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
     let mut attributes = stated_attributes!(input);
     (attributes.storage_class, attributes.tags) =
         class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
+    let access = acl::of_new_object(call).await?;
+    access.give_to(&mut attributes);
     let request = PutObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
-        owner: call.owner()?,
+        owner: access.owner,
         attributes,
         condition: write_condition(call)?,
         integrity: integrity(call)?,
@@ -211,6 +213,14 @@ fn with_status_of<T>(found: &Found, output: T) -> S3Response<T> {
     response
 }
 
+/// The owner of a delete marker: as an object's that is written.
+async fn marker_owner(call: &Call<'_>) -> Result<String> {
+    match call.owners().await?.of_all {
+        Some(owner) => Ok(owner),
+        None => call.owner(),
+    }
+}
+
 pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<S3Response<DeleteObjectOutput>> {
     let condition = DeleteCondition::parse(
         call.header(&header::IF_MATCH).as_deref(),
@@ -220,7 +230,7 @@ pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<
     let request = DeleteObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
-        owner: call.owner()?,
+        owner: marker_owner(call).await?,
         version: convert::version(input.version_id.as_deref())?,
         condition,
     };
@@ -241,10 +251,11 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
         return Err(malformed_xml());
     }
     let quiet = input.delete.quiet == Some(true);
+    let owner = marker_owner(call).await?;
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     let (mut asked, mut requests) = (Vec::new(), Vec::new());
     for identifier in named {
-        match deletion(call, &identifier) {
+        match deletion(call, &identifier, &owner).await {
             Ok(request) => {
                 asked.push((identifier.key, identifier.version_id));
                 requests.push(request);
@@ -263,9 +274,9 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
     Ok(S3Response::new(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() }))
 }
 
-fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier) -> Result<DeleteObject> {
+async fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier, owner: &str) -> Result<DeleteObject> {
     let bucket = call.bucket()?;
-    call.require("DeleteObject", &identifier.key)?;
+    call.require("DeleteObject", &identifier.key, identifier.version_id.as_deref()).await?;
     crate::rules::object_key::check(&identifier.key)?;
     let version = convert::version(identifier.version_id.as_deref()).map_err(|_| {
         // In a list, an id that cannot be one is a version that is not there.
@@ -275,7 +286,13 @@ fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier) -> Result<DeleteObje
     let modified = identifier.last_modified_time.as_ref().map(|_| "");
     let size = identifier.size.as_ref().map(|_| "");
     let condition = DeleteCondition::parse(identifier.e_tag.as_ref().map(ETag::value), modified, size)?;
-    Ok(DeleteObject { bucket: bucket.clone(), key: identifier.key.clone(), owner: call.owner()?, version, condition })
+    Ok(DeleteObject {
+        bucket: bucket.clone(),
+        key: identifier.key.clone(),
+        owner: owner.to_owned(),
+        version,
+        condition,
+    })
 }
 
 fn entry_of_deletion(key: String, version_id: Option<String>, outcome: object::Deleted) -> DeletedObject {

@@ -6,8 +6,6 @@
 //! verified the signature; then without what s3s refuses and without the signature, on behalf of the caller that the
 //! first pass established. Only requests without a body go this way, and those with a body too short to hold a tag.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body::Body as HttpBody;
@@ -20,7 +18,7 @@ use super::context::RequestContext;
 use super::error::{Result, body_failure};
 use super::request_body::Framing;
 use super::{authn, query};
-use crate::accounts::Accounts;
+use crate::identity::Identities;
 
 /// How s3s reads a header.
 #[derive(Clone, Copy)]
@@ -135,7 +133,7 @@ pub(super) struct Pending {
 
 /// The route that claims requests which need a second pass.
 pub(super) struct SecondPass {
-    pub accounts: Arc<Accounts>,
+    pub identities: Identities,
 }
 
 #[async_trait::async_trait]
@@ -146,7 +144,8 @@ impl S3Route for SecondPass {
 
     async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
         let context = RequestContext::of(&request.extensions)?;
-        let caller = authn::caller(&self.accounts, request.credentials.as_ref(), &request.headers, &request.uri)
+        let caller = authn::caller(&self.identities, request.credentials.as_ref(), &request.headers, &request.uri)
+            .await
             .map_err(|failure| failure.into_s3(&context))?;
         context.note_caller(caller);
         Ok(())

@@ -3,25 +3,33 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 use md5::{Digest, Md5};
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
 use storage::index::records::BucketRecord;
 
-use super::authz::{self, Resource};
+use super::actions;
+use super::authz::{Asking, Decider, Resource};
 use super::context::RequestContext;
+use super::convert::Owners;
 use super::error::{Failure, Result};
-use super::{absent, acl, buckets, copies, listing, multipart, objects, tagging};
+use super::{
+    absent, acl, buckets, copies, cors, listing, multipart, objects, ownership, policy, public_access, tagging,
+};
 use crate::accounts::{Account, Accounts};
-use crate::object::Objects;
+use crate::identity::Identities;
+use crate::object::{BucketAccess, Objects};
 use crate::rules::checksums::{self, ChecksumHasher, Declared, DeclaredValue};
+use crate::rules::public_access::PublicAccessBlock;
 use crate::rules::{Code, Refusal};
 
 /// What the handlers work with.
 pub(super) struct Gateway {
     pub objects: Objects,
     pub accounts: Arc<Accounts>,
+    pub identities: Identities,
+    pub decider: Decider,
 }
 
 /// One call of a handler: the gateway, and what the request's context and head say.
@@ -29,6 +37,7 @@ pub(super) struct Call<'a> {
     gateway: &'a Gateway,
     context: Arc<RequestContext>,
     headers: HeaderMap,
+    uri: Uri,
     trailers: Option<s3s::TrailingHeaders>,
 }
 
@@ -41,9 +50,18 @@ impl Call<'_> {
         &self.gateway.accounts
     }
 
+    pub(super) fn identities(&self) -> &Identities {
+        &self.gateway.identities
+    }
+
+    /// What decides about access.
+    pub(super) fn decider(&self) -> &Decider {
+        &self.gateway.decider
+    }
+
     /// Who calls.
     pub(super) fn caller(&self) -> Result<&Account> {
-        self.context.caller().map(Arc::as_ref).ok_or_else(|| Failure::new("AccessDenied"))
+        self.context.caller().map(|caller| caller.account.as_ref()).ok_or_else(|| Failure::new("AccessDenied"))
     }
 
     /// The caller's canonical id: the owner of what the call makes.
@@ -61,12 +79,37 @@ impl Call<'_> {
         self.context.source().ok_or_else(|| Failure::new("InternalError"))
     }
 
+    /// What decides about access to the bucket.
+    pub(super) async fn access(&self) -> Result<Arc<BucketAccess>> {
+        Ok(self.objects().bucket_access(self.bucket()?).await?)
+    }
+
+    /// Whom answers show as the owners of what is in the bucket.
+    pub(super) async fn owners(&self) -> Result<Owners<'_>> {
+        let has_acls = self.access().await?.ownership.effective().has_acls();
+        let of_all = if has_acls { None } else { Some(self.bucket()?.owner.clone()) };
+        Ok(Owners { accounts: self.accounts(), of_all })
+    }
+
+    /// Block Public Access of the bucket and of its account, together.
+    pub(super) async fn public_access_block(&self, access: &BucketAccess) -> Result<PublicAccessBlock> {
+        let owner = self.gateway.decider.account_id(&self.bucket()?.owner);
+        self.gateway.decider.public_access_block(access, &owner).await
+    }
+
     /// Whether the caller may do `operation` to a key that the request names in its body.
     ///
     /// # Errors
     /// `AccessDenied`.
-    pub(super) fn require(&self, operation: &str, key: &str) -> Result<()> {
-        authz::require(self.caller()?, operation, Resource::Object(self.bucket()?, key))
+    pub(super) async fn require(&self, operation: &str, key: &str, version: Option<&str>) -> Result<()> {
+        let actions = actions::of(operation).ok_or_else(|| Failure::new("AccessDenied"))?;
+        let resource = Resource::Object { bucket: self.bucket()?, key, version };
+        self.gateway.decider.authorize(&self.asking(), actions, resource).await
+    }
+
+    /// The call as the authorisation sees it.
+    pub(super) fn asking(&self) -> Asking<'_> {
+        Asking::new(&self.context, &self.headers, &self.uri)
     }
 
     /// A header as it was sent, even if s3s was not to see it.
@@ -156,9 +199,18 @@ macro_rules! operations {
         impl S3 for Gateway {
             $(async fn $method(&self, request: S3Request<dto::$input>) -> S3Result<S3Response<dto::$output>> {
                 let context = RequestContext::of(&request.extensions)?;
-                let S3Request { input, headers, trailing_headers, .. } = request;
-                let call = Call { gateway: self, context, headers, trailers: trailing_headers };
-                $handler(&call, input).await.map_err(|failure| failure.into_s3(&call.context))
+                let S3Request { input, headers, uri, trailing_headers, .. } = request;
+                let call = Call { gateway: self, context, headers, uri, trailers: trailing_headers };
+                if !call.context.is_admitted() {
+                    return Err(Failure::new("AccessDenied").into_s3(&call.context));
+                }
+                match $handler(&call, input).await {
+                    Ok(response) => Ok(response),
+                    Err(failure) => {
+                        let failure = self.decider.concealed(&call.asking(), failure).await;
+                        Err(failure.into_s3(&call.context))
+                    }
+                }
             })*
         }
     };
@@ -200,21 +252,30 @@ operations! {
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listing::objects_v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listing::versions;
     list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = listing::uploads;
-    // Access control lists, which are disabled.
+    // Access control: lists, ownership, policies, the public.
     get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = acl::bucket;
     put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = acl::set_bucket;
     get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl::object;
     put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = acl::set_object;
-    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = acl::ownership;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = ownership::get;
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput) -> PutBucketOwnershipControlsOutput = ownership::put;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = ownership::delete;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = policy::get;
+    put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput = policy::put;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = policy::delete;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = policy::status;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = public_access::get;
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = public_access::put;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = public_access::delete;
+    // Cross-origin resource sharing.
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors::get;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = cors::put;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = cors::delete;
     // Features that no bucket has.
-    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = absent::policy;
-    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = absent::policy_status;
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
-    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = absent::cors;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
     get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = absent::website;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
-    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = absent::public_access_block;
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = absent::object_lock;
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = absent::legal_hold;

@@ -17,7 +17,7 @@ pub(super) async fn bucket(call: &Call<'_>, _: GetBucketTaggingInput) -> Result<
 }
 
 /// S3 answers 204, where s3s would answer 200.
-fn no_content<T>(output: T) -> S3Response<T> {
+pub(super) fn no_content<T>(output: T) -> S3Response<T> {
     let mut response = S3Response::new(output);
     response.extensions.insert(StatusCode::NO_CONTENT);
     response

@@ -16,18 +16,25 @@
 //! | [`checksums`] | which checksum to compute, whether it agrees, how parts' checksums combine |
 //! | [`etag`] | entity tags: of parts, of objects in parts, compared with a client's |
 //! | [`http_date`] | when an HTTP date is |
+//! | [`cors`] | which rules of cross-origin sharing may be, and what they let a page do |
+//! | [`post_form`] | what a browser's form must hold, and what its policy allows |
+//! | [`acl`] | whom an access control list grants what |
+//! | [`ownership`] | who owns a new object, and whether lists count |
+//! | [`public_access`] | what Block Public Access forbids |
+//! | [`iam`] | what a policy says: may this principal do this to that |
 //! | [`multipart`] | part numbers, part lists, sizes |
 //! | [`listing`] | which keys and common prefixes make up a page |
 //! | [`versioning`] | what a write or deletion does to a key's versions |
-//! | [`iam`] | what a policy says: may this principal do this to that |
 //! | [`refusal`] | how a rule says no |
 //!
 //! Where Amazon's answers are documented or were recorded, they decide: codes, messages and the further fields of an
 //! error are theirs. What the status of a code is, and how an error is written, is the protocol's business.
 
+pub mod acl;
 pub mod bucket_name;
 pub mod checksums;
 pub mod conditions;
+pub mod cors;
 pub mod etag;
 pub mod http_date;
 pub mod iam;
@@ -35,6 +42,9 @@ pub mod listing;
 pub mod metadata;
 pub mod multipart;
 pub mod object_key;
+pub mod ownership;
+pub mod post_form;
+pub mod public_access;
 pub mod range;
 pub mod refusal;
 pub mod tagging;

@@ -55,6 +55,7 @@ codes! {
     InvalidPart: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
     InvalidPartNumber: "The requested partnumber is not satisfiable",
     InvalidPartOrder: "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    InvalidPolicyDocument: "The content of the form does not meet the conditions specified in the policy document.",
     InvalidRange: "The requested range is not satisfiable",
     InvalidRequest: "Invalid Request",
     InvalidStorageClass: "The storage class you specified is not valid",

@@ -9,6 +9,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// What the bytes travelled in.
     pub transport: Transport,
+    /// The version of TLS that was agreed upon, `1.2` or `1.3`; `None` without TLS.
+    pub tls_version: Option<&'static str>,
 }
 
 /// What a connection's bytes travel in.
@@ -22,7 +24,7 @@ impl Peer {
     /// The peer of an accepted socket.
     #[must_use]
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        Self { address: SocketAddr::new(address.ip().to_canonical(), address.port()), transport }
+        Self { address: SocketAddr::new(address.ip().to_canonical(), address.port()), transport, tls_version: None }
     }
 
     /// Whether the connection is encrypted; customer-provided keys (SSE-C) are accepted on such connections only.

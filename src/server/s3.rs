@@ -16,6 +16,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ProtocolVersion;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -156,7 +157,7 @@ async fn serve_connection<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let Accepted { socket, peer, watcher, _slot, _counted } = accepted;
+    let Accepted { socket, mut peer, watcher, _slot, _counted } = accepted;
     // Answers are written whole; waiting for more bytes to send would only delay them.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
@@ -165,7 +166,14 @@ async fn serve_connection<S, B>(
     let ended = match tls {
         None => serve_http(guarded, peer, watcher, &http, service).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(guarded)).await {
-            Ok(Ok(encrypted)) => serve_http(encrypted, peer, watcher, &http, service).await,
+            Ok(Ok(encrypted)) => {
+                peer.tls_version = match encrypted.get_ref().1.protocol_version() {
+                    Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
+                    Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
+                    _ => None,
+                };
+                serve_http(encrypted, peer, watcher, &http, service).await
+            }
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("the TLS handshake took too long".into()),
         },

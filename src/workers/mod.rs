@@ -1,3 +1,4 @@
 //! Background work: when it runs and at what pace. What is done is decided below.
 
 pub mod garbage;
+pub mod sessions;

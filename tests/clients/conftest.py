@@ -13,6 +13,7 @@ import boto3
 import botocore.config
 import pytest
 from server_process import ServerProcess
+from tenants import own_bucket, tenants  # noqa: F401 (fixtures)
 
 REGION = "us-east-1"
 

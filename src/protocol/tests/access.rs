@@ -46,6 +46,54 @@ async fn a_bucket_is_its_owners() {
     assert!(listed.text.contains("others-bucket") && !listed.text.contains("<Name>bucket<"), "{listed:?}");
 }
 
+/// A policy for everybody, on everything in the bucket.
+fn policy(effect: &str, action: &str) -> String {
+    format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"{effect}","Principal":"*","Action":"{action}","Resource":"arn:aws:s3:::bucket/*"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn a_policy_lets_others_in_and_keeps_the_owner_out() {
+    let server = Server::new().await;
+    server.send(put("/bucket/k").body("data")).await.succeeded(200);
+    server.send(put("/bucket?policy").body(policy("Allow", "s3:GetObject"))).await.succeeded(204);
+    assert_eq!(server.raw(get("/bucket/k").unsigned()).await.text, "data");
+    server.raw(get("/bucket/missing").unsigned()).await.refused(403, "AccessDenied");
+    server.raw(put("/bucket/k").body("x").signed(OTHER)).await.refused(403, "AccessDenied");
+    server.send(put("/bucket?policy").body(policy("Deny", "s3:GetObject"))).await.succeeded(204);
+    server.send(get("/bucket/k")).await.refused(403, "AccessDenied");
+    server.send(call(Method::DELETE, "/bucket?policy")).await.succeeded(204);
+    server.send(get("/bucket/k")).await.succeeded(200);
+}
+
+#[tokio::test]
+async fn lists_count_where_ownership_lets_them() {
+    let server = Server::new().await;
+    let public = |target: &str| put(target).body("data").header("x-amz-acl", "public-read");
+    server.send(public("/bucket/k")).await.refused(400, "AccessControlListNotSupported");
+    server.send(put("/lists").header("x-amz-object-ownership", "ObjectWriter")).await.succeeded(200);
+    server.send(public("/lists/k")).await.succeeded(200);
+    server.send(put("/lists/private").body("data")).await.succeeded(200);
+    assert_eq!(server.raw(get("/lists/k").unsigned()).await.text, "data");
+    server.raw(get("/lists/private").unsigned()).await.refused(403, "AccessDenied");
+    let block =
+        "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>";
+    server.send(put("/lists?publicAccessBlock").body(block)).await.succeeded(200);
+    server.raw(get("/lists/k").unsigned()).await.refused(403, "AccessDenied");
+}
+
+#[tokio::test]
+async fn a_version_that_is_named_twice_is_no_way_around_its_action() {
+    let server = Server::new().await;
+    server.send(put("/bucket/k").body("data")).await.succeeded(200);
+    server.send(put("/bucket?policy").body(policy("Allow", "s3:GetObjectVersion"))).await.succeeded(204);
+    assert_eq!(server.raw(get("/bucket/k?versionId=null").unsigned()).await.text, "data");
+    for target in ["/bucket/k", "/bucket/k?versionId=null&versionId=null", "/bucket/k?versionId="] {
+        assert_ne!(server.raw(get(target).unsigned()).await.text, "data", "{target}");
+    }
+}
+
 #[tokio::test]
 async fn the_expected_owner_is_compared() {
     let server = Server::new().await;
@@ -72,13 +120,13 @@ async fn what_is_not_there_is_refused_and_never_ignored() {
     let server = Server::new().await;
     let encrypted = put("/bucket/k").body("data").header("x-amz-server-side-encryption", "AES256");
     server.send(encrypted).await.refused(501, "NotImplemented");
-    server.send(put("/bucket?policy").body("{}")).await.refused(501, "NotImplemented");
+    server.send(put("/bucket?logging").body("<BucketLoggingStatus/>")).await.refused(501, "NotImplemented");
     server.send(get("/bucket?policy")).await.refused(404, "NoSuchBucketPolicy");
     server.send(put("/bucket?acl").header("x-amz-acl", "private")).await.refused(400, "AccessControlListNotSupported");
     let acl = server.send(get("/bucket?acl")).await.succeeded(200);
     assert_eq!((acl.element("Permission"), acl.element("DisplayName")), (Some("FULL_CONTROL"), Some("owner")));
     // Who may not ask is told nothing about what is implemented.
-    server.raw(put("/bucket?policy").body("{}").signed(OTHER)).await.refused(403, "AccessDenied");
+    server.raw(put("/bucket?logging").signed(OTHER)).await.refused(403, "AccessDenied");
 }
 
 #[tokio::test]

@@ -20,9 +20,13 @@ use storage::chunks::memory::MemoryChunks;
 use storage::kv::memory::MemoryKv;
 use storage::store::Limits;
 
-use super::{Front, ProtocolOptions, service};
+use super::{Connection, Front, ProtocolOptions, service};
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
+use crate::identity::{Identities, SERVER_KEY_BYTES, Sealer, Sts};
 use crate::object::{Objects, Settings};
+use crate::outbound::oidc::{OidcClient, OidcOptions};
+use crate::rules::ownership::ObjectOwnership;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
 const OWNER: &str = "OWNERKEY";
@@ -46,11 +50,16 @@ impl Server {
     async fn new() -> Self {
         let chunks = Arc::new(MemoryChunks::with_capacity(1 << 30));
         let store = Store::new(Arc::new(MemoryKv::new()), chunks, Limits::default()).expect("threads");
-        let objects = Objects::new(store, Settings { region: "us-east-1".to_owned() });
+        let settings = Settings { region: "us-east-1".to_owned(), default_ownership: ObjectOwnership::default() };
+        let objects = Objects::new(Arc::clone(&store), settings);
         let key = |id: &str| AccessKey::new(id.to_owned(), SecretKey::new(secret(id))).expect("valid");
         let account = |id: &str, name: &str| Account::new(Some(id), None, name, "").expect("valid");
         let configured = [(account(OWNER_ACCOUNT, "owner"), key(OWNER)), (account(OTHER_ACCOUNT, "other"), key(OTHER))];
         let accounts = Arc::new(Accounts::new(key("ROOTKEY"), configured).expect("no duplicates"));
+        let identities = Identities::new(store, accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let oidc = OidcClient::new(&OidcOptions::default()).expect("a client");
+        let sts = Sts::new(identities, oidc, 1_000);
         let metrics = Metrics::new().expect("names differ");
         let options = ProtocolOptions {
             domains: vec!["s3.example.test".to_owned()],
@@ -59,9 +68,12 @@ impl Server {
             reserved: Arc::new(|path| {
                 (path == "/_health/live").then(|| (StatusCode::OK, Bytes::from_static(b"alive\n")))
             }),
-            peer: |_| None,
+            connection: |_| Connection::default(),
+            audit: Audit::default(),
+            failed_signatures_per_minute: 60,
+            post_signature_v2: false,
         };
-        let front = service(&objects, &accounts, &metrics, options).expect("a region");
+        let front = service(&objects, &sts, &metrics, options).expect("a region");
         let server = Self { front, metrics };
         assert_eq!(server.send(put("/bucket")).await.status, 200);
         server

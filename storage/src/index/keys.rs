@@ -346,6 +346,39 @@ pub fn last_bucket_id() -> Vec<u8> {
     b"last-bucket-id".to_vec()
 }
 
+/// Family `identities`: a row of this kind, named by these parts. Each part is escaped and ended as an object key is.
+#[must_use]
+pub fn identity(kind: u8, parts: &[&str]) -> Vec<u8> {
+    let mut row = vec![kind];
+    for part in parts {
+        escape(part.as_bytes(), &mut row);
+        row.extend_from_slice(&[0, 0]);
+    }
+    row
+}
+
+/// Family `identities`: the prefix of all rows of this kind that have these parts first and a next one that starts
+/// with `next`.
+#[must_use]
+pub fn identity_prefix(kind: u8, parts: &[&str], next: &str) -> Vec<u8> {
+    let mut row = identity(kind, parts);
+    escape(next.as_bytes(), &mut row);
+    row
+}
+
+/// The parts of a row key of `identities`. `None` if it is not one.
+#[must_use]
+pub fn parse_identity(row: &[u8]) -> Option<Vec<String>> {
+    let mut rest = row.get(1..)?;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (part, tail) = unescape(rest)?;
+        parts.push(String::from_utf8(part).ok()?);
+        rest = tail;
+    }
+    Some(parts)
+}
+
 /// The first key after all keys that start with `prefix`; `None` if there is none.
 #[must_use]
 pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
@@ -437,6 +470,17 @@ mod tests {
         #[test]
         fn any_bytes_are_refused_without_a_panic(row in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = (parse_object(&row), parse_upload(&row), parse_candidate(&row), parse_segment(&row));
+            let _ = parse_identity(&row);
+        }
+
+        #[test]
+        fn identities_parse_to_what_made_them(names in proptest::collection::vec(any::<String>(), 0..4)) {
+            let parts: Vec<&str> = names.iter().map(String::as_str).collect();
+            let row = identity(b'u', &parts);
+            prop_assert_eq!(parse_identity(&row), Some(names.clone()));
+            if let Some((last, first)) = parts.split_last() {
+                prop_assert!(row.starts_with(&identity_prefix(b'u', first, last)));
+            }
         }
     }
 
@@ -459,5 +503,6 @@ mod tests {
         assert_eq!(object(BucketId(1), "a\0b"), b"\0\0\0\0\0\0\0\x01a\0\xffb\0\0");
         assert_eq!(version(BucketId(1), "k", 1), b"\0\0\0\0\0\0\0\x01k\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xfe");
         assert_eq!(head(BucketId(1), "k"), b"\0\0\0\0\0\0\0\x01k\0\0\0");
+        assert_eq!(identity(b'u', &["1", "ab"]), b"u1\0\0ab\0\0");
     }
 }

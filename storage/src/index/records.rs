@@ -63,6 +63,9 @@ pub struct BucketRecord {
     pub region: String,
     /// Whether it keeps old versions.
     pub versioning: Versioning,
+    /// Raised by every change of a sub-resource; 0 while there was none. What was read of the sub-resources holds as
+    /// long as this is the same.
+    pub generation: u64,
 }
 
 /// An entity tag: an MD5, or the MD5 of the parts' MD5s with their number.
@@ -158,6 +161,24 @@ pub struct Attributes {
     pub tags: Vec<(String, String)>,
     /// The storage class, where it is not STANDARD.
     pub storage_class: Option<String>,
+    /// What is kept with the version in the bytes of whoever keeps it, by number: 1 is the access control list. The
+    /// numbers are the object layer's, and stored: none is ever used for something else.
+    pub sub_resources: Vec<(u8, Vec<u8>)>,
+}
+
+impl Attributes {
+    /// The sub-resource with this number.
+    #[must_use]
+    pub fn sub_resource(&self, number: u8) -> Option<&[u8]> {
+        self.sub_resources.iter().find(|(known, _)| *known == number).map(|(_, bytes)| bytes.as_slice())
+    }
+
+    /// Sets or removes the sub-resource with this number.
+    pub fn set_sub_resource(&mut self, number: u8, bytes: Option<Vec<u8>>) {
+        self.sub_resources.retain(|(known, _)| *known != number);
+        self.sub_resources.extend(bytes.map(|bytes| (number, bytes)));
+        self.sub_resources.sort_unstable_by_key(|(known, _)| *known);
+    }
 }
 
 /// The content of a version that is not a delete marker.
@@ -177,6 +198,7 @@ pub struct ObjectRecord {
 
 /// What a version is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly every version is an object")]
 pub enum Content {
     /// An object.
     Object(ObjectRecord),
@@ -193,7 +215,7 @@ pub struct VersionRecord {
     pub null: bool,
     /// When it was written.
     pub modified: Timestamp,
-    /// The canonical id of the account that wrote it.
+    /// The canonical id of the account that owns it: that wrote it, or gave it away when it did.
     pub owner: String,
     /// Object or delete marker.
     pub content: Content,
@@ -230,6 +252,8 @@ pub struct UploadRecord {
     /// When it was initiated.
     pub initiated: Timestamp,
     /// The canonical id of the account that initiated it.
+    pub initiator: String,
+    /// The canonical id of the account that will own the object.
     pub owner: String,
     /// What the object will say about itself.
     pub attributes: Attributes,
@@ -345,6 +369,7 @@ mod tests {
                 checksum: None,
                 attributes: Attributes {
                     headers: vec![("content-type".into(), "a/b".into())],
+                    sub_resources: vec![(1, vec![0xaa, 0xbb])],
                     ..Attributes::default()
                 },
             }),
@@ -357,9 +382,44 @@ mod tests {
         golden.extend([0xab; 16]);
         golden.extend([0, 2]);
         golden.extend([0xcd; 32]);
-        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0");
+        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0\x01\x01\x02\xaa\xbb");
         assert_eq!(version().encode(), golden);
         assert_eq!(VersionRecord::decode(&golden).unwrap(), version());
+    }
+
+    #[test]
+    fn golden_bytes_of_a_bucket_and_an_upload() {
+        let bucket = BucketRecord {
+            id: BucketId(1),
+            name: "b".to_owned(),
+            owner: "o".to_owned(),
+            created: Timestamp(3),
+            region: "r".to_owned(),
+            versioning: Versioning::Enabled,
+            generation: 300,
+        };
+        assert_eq!(bucket.encode(), b"\x01\x01\x01b\x01o\x06\x01r\x01\xac\x02");
+        let upload = UploadRecord {
+            id: UploadId { order: 1, salt: 2 },
+            initiated: Timestamp(3),
+            initiator: "i".to_owned(),
+            owner: "o".to_owned(),
+            attributes: Attributes { sub_resources: vec![(1, vec![0xaa])], ..Attributes::default() },
+            checksum: None,
+            key_had_object: true,
+        };
+        assert_eq!(upload.encode(), b"\x01\x01\x02\x06\x01i\x01o\0\0\0\0\x01\x01\x01\xaa\0\x01");
+    }
+
+    #[test]
+    fn a_sub_resource_is_set_replaced_and_removed() {
+        let mut attributes = Attributes::default();
+        attributes.set_sub_resource(2, Some(vec![2]));
+        attributes.set_sub_resource(1, Some(vec![1]));
+        attributes.set_sub_resource(2, Some(vec![3]));
+        assert_eq!(attributes.sub_resources, [(1, vec![1]), (2, vec![3])]);
+        attributes.set_sub_resource(2, None);
+        assert_eq!((attributes.sub_resource(1), attributes.sub_resource(2)), (Some([1].as_slice()), None));
     }
 
     #[test]

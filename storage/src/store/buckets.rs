@@ -25,6 +25,8 @@ pub struct NewBucket {
     pub region: String,
     /// When.
     pub created: Timestamp,
+    /// Sub-resources that it has from the start: kind and bytes.
+    pub configs: Vec<(u8, Vec<u8>)>,
 }
 
 /// How a creation ended.
@@ -75,6 +77,7 @@ impl Store {
                 created: new.created,
                 region: new.region.clone(),
                 versioning: crate::index::records::Versioning::Unversioned,
+                generation: u64::from(!new.configs.is_empty()),
             };
             let mut batch = Batch::default();
             batch.check_unchanged(Family::Buckets, keys::bucket_by_name(&new.name), None);
@@ -82,6 +85,9 @@ impl Store {
             batch.put(Family::System, keys::last_bucket_id(), record.id.0.to_be_bytes().to_vec());
             batch.put(Family::Buckets, keys::bucket_by_name(&new.name), record.encode());
             batch.put(Family::Buckets, keys::bucket_name_of(record.id), new.name.clone().into_bytes());
+            for (kind, value) in &new.configs {
+                batch.put(Family::Buckets, keys::bucket_config(record.id, *kind), value.clone());
+            }
             if self.kv.commit(batch).await? == Commit::Committed {
                 return Ok(BucketCreation::Created(record));
             }
@@ -175,11 +181,24 @@ impl Store {
         self.get(Family::Buckets, keys::bucket_config(bucket, kind)).await
     }
 
-    /// Sets or removes a sub-resource; [`StoreError::Conflict`] if the bucket is gone or was changed meanwhile.
+    /// All sub-resources of a bucket, by kind.
+    pub async fn bucket_configs(&self, bucket: BucketId) -> Result<Vec<(u8, Bytes)>> {
+        let rows = self.rows(Family::Buckets, keys::bucket_configs(bucket), MAX_CONFIGS).await?;
+        Ok(rows.into_iter().filter_map(|(key, value)| Some((*key.last()?, value))).collect())
+    }
+
+    /// Sets or removes a sub-resource, and raises the bucket's generation; [`StoreError::Conflict`] if the bucket is
+    /// gone or is not as it was read.
     pub async fn set_bucket_config(&self, bucket: &BucketRecord, kind: u8, value: Option<Vec<u8>>) -> Result<()> {
         let row = self.bucket_row(bucket).await?.ok_or(StoreError::Conflict)?;
+        let now = BucketRecord::decode(&row)?;
+        if now.generation != bucket.generation {
+            return Err(StoreError::Conflict);
+        }
         let mut batch = Batch::default();
+        let changed = BucketRecord { generation: now.generation + 1, ..now };
         batch.check_unchanged(Family::Buckets, keys::bucket_by_name(&bucket.name), Some(row));
+        batch.put(Family::Buckets, keys::bucket_by_name(&bucket.name), changed.encode());
         match value {
             Some(value) => batch.put(Family::Buckets, keys::bucket_config(bucket.id, kind), value),
             None => batch.delete(Family::Buckets, keys::bucket_config(bucket.id, kind)),

@@ -13,6 +13,7 @@
 
 mod buckets;
 mod commit;
+mod identities;
 mod list;
 #[cfg(feature = "rocks")]
 mod open;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) use buckets::MAX_CONFIGS;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
 pub use commit::{Change, Edit, KeyView, Outcome};
+pub use identities::{IdentityChange, IdentityRow, MAX_IDENTITY_PAGE};
 pub use list::{Seek, Step};
 #[cfg(feature = "rocks")]
 pub use open::StoreOptions;

@@ -28,7 +28,13 @@ pub struct Client {
 
 impl Client {
     pub async fn create_bucket(&self, name: &str) -> Result<BucketCreation> {
-        let new = NewBucket { name: name.into(), owner: "o".into(), region: "r".into(), created: Timestamp::now() };
+        let new = NewBucket {
+            name: name.into(),
+            owner: "o".into(),
+            region: "r".into(),
+            created: Timestamp::now(),
+            configs: Vec::new(),
+        };
         self.store.create_bucket(new).await
     }
 
@@ -277,6 +283,7 @@ impl Client {
         let record = UploadRecord {
             id: self.store.next_id(0),
             initiated: Timestamp::now(),
+            initiator: "o".to_owned(),
             owner: "o".to_owned(),
             attributes: Attributes::default(),
             checksum: None,

@@ -1,0 +1,129 @@
+//! Signed requests to a server, for the few that the command line makes.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Url};
+use s3s_sigv4::{
+    AmzDate, Payload, calculate_signature, create_canonical_request_with_raw_uri_path, create_string_to_sign,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::accounts::SecretKey;
+use crate::cli::Failure;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an answer that is read.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// RFC 3986's unreserved characters stay as they are, as a canonical request has them.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A server and the credentials for it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    endpoint: Url,
+    host: String,
+    region: String,
+    access_key_id: String,
+    secret: SecretKey,
+    session_token: Option<SecretKey>,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub status: u16,
+    pub text: String,
+}
+
+impl Answer {
+    /// What to tell the operator of an answer that is an error.
+    pub(super) fn failure(&self, operation: &str) -> String {
+        let element = |name: &str| {
+            let (_, rest) = self.text.split_once(&format!("<{name}>"))?;
+            rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+        };
+        let (code, message) = (element("Code").unwrap_or("no code"), element("Message").unwrap_or_default());
+        format!("{operation} was answered with {} {code}: {message}", self.status)
+    }
+}
+
+impl Client {
+    /// A client with the credentials of the environment.
+    pub(super) fn new(endpoint: &str, region: &str) -> Result<Self, Failure> {
+        let endpoint = Url::parse(endpoint).map_err(|error| format!("--endpoint {endpoint:?} is no URL: {error}"))?;
+        let name = endpoint.host_str().ok_or("--endpoint has no host")?;
+        let host = endpoint.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let pairs = [
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("CAIRN_ROOT_ACCESS_KEY_ID", "CAIRN_ROOT_SECRET_ACCESS_KEY"),
+        ];
+        let (access_key_id, secret) = pairs.iter().find_map(|(id, secret)| variable(id).zip(variable(secret))).ok_or(
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to those of the root account or of an \
+             administrator",
+        )?;
+        let session_token = variable("AWS_ACCESS_KEY_ID").and_then(|_| variable("AWS_SESSION_TOKEN"));
+        Ok(Self {
+            http: reqwest::Client::builder().timeout(TIMEOUT).build()?,
+            endpoint,
+            host,
+            region: region.to_owned(),
+            access_key_id,
+            secret: SecretKey::new(secret),
+            session_token: session_token.map(SecretKey::new),
+        })
+    }
+
+    /// Sends a request for `service` and reads the answer.
+    pub(super) async fn send(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, Failure> {
+        let text = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let date = AmzDate::parse(&text).map_err(|_| "the clock shows no time that can be signed")?;
+        let hash = hex::encode(Sha256::digest(body));
+        let mut headers = vec![("host", self.host.as_str()), ("x-amz-content-sha256", &hash), ("x-amz-date", &text)];
+        headers.extend(self.session_token.as_ref().map(|token| ("x-amz-security-token", token.expose())));
+        let signed: Vec<_> = headers.iter().map(|(name, _)| *name).collect();
+        let payload = Payload::SingleChunk(&hash);
+        let canonical = create_canonical_request_with_raw_uri_path(method, path, query, &headers, payload);
+        let to_sign = create_string_to_sign(&canonical, &date, &self.region, service);
+        let signature = calculate_signature(&to_sign, self.secret.expose(), &date, &self.region, service);
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}/{}/{service}/aws4_request, SignedHeaders={}, Signature={signature}",
+            self.access_key_id,
+            date.fmt_date(),
+            self.region,
+            signed.join(";"),
+        );
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        let encoded: Vec<_> = query.iter().map(|(name, value)| encoded(name, value)).collect();
+        url.set_query((!encoded.is_empty()).then(|| encoded.join("&")).as_deref());
+        let mut request = self.http.request(Method::from_bytes(method.as_bytes())?, url).body(body.to_vec());
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
+            request = request.header(*name, *value);
+        }
+        if method == "POST" {
+            request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        }
+        let mut response = request.header("authorization", authorization).send().await?;
+        let status = response.status().as_u16();
+        let mut answer = Vec::new();
+        while let Some(part) = response.chunk().await? {
+            if answer.len() + part.len() > MAX_ANSWER_BYTES {
+                return Err(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into());
+            }
+            answer.extend_from_slice(&part);
+        }
+        Ok(Answer { status, text: String::from_utf8_lossy(&answer).into_owned() })
+    }
+}
+
+fn encoded(name: &str, value: &str) -> String {
+    format!("{}={}", utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY))
+}

@@ -1,0 +1,121 @@
+//! Who asks, and with which policies: what a verified access key stands for.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::accounts::Account;
+use crate::rules::iam::{Named, Policy, Principal};
+
+/// The canonical id by which AWS names anonymous requesters.
+const ANONYMOUS_CANONICAL_ID: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
+
+/// A policy and the name that explanations show: its ARN, or `inline NAME`.
+#[derive(Clone, Debug)]
+pub struct NamedPolicy {
+    /// The policy's ARN, or `inline NAME`.
+    pub name: String,
+    /// The parsed policy.
+    pub policy: Arc<Policy>,
+}
+
+impl NamedPolicy {
+    /// As the evaluator takes it.
+    #[must_use]
+    pub fn named(&self) -> Named<'_> {
+        Named { name: &self.name, policy: &self.policy }
+    }
+}
+
+/// All policies that speak of a caller by its identity.
+#[derive(Clone, Debug, Default)]
+pub struct CallerPolicies {
+    /// Its own, attached or inline, and those of its groups.
+    pub identity: Vec<NamedPolicy>,
+    /// Its permission boundary.
+    pub boundary: Option<NamedPolicy>,
+    /// What a session was restricted to; `None` where it was not.
+    pub session: Option<Vec<NamedPolicy>>,
+}
+
+impl CallerPolicies {
+    /// Every policy, in no particular order.
+    pub fn all(&self) -> impl Iterator<Item = &NamedPolicy> {
+        self.identity.iter().chain(&self.boundary).chain(self.session.iter().flatten())
+    }
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub struct Caller {
+    /// The account that the caller belongs to.
+    pub account: Arc<Account>,
+    /// As policies name it.
+    pub principal: Principal,
+    /// The key that signed the request; `None` for an anonymous one.
+    pub access_key_id: Option<String>,
+    /// What its identity allows.
+    pub policies: Arc<CallerPolicies>,
+    /// Condition keys that are known of the caller, lower case: `aws:username`, `aws:userid`, `aws:principaltag/…` …
+    /// A key that occurs more than once has several values.
+    pub facts: Vec<(String, String)>,
+}
+
+impl Caller {
+    /// Nobody in particular: a request without a signature.
+    #[must_use]
+    pub fn anonymous() -> Arc<Self> {
+        static ANONYMOUS: OnceLock<Arc<Caller>> = OnceLock::new();
+        let anonymous = || {
+            let account = Account {
+                id: "anonymous".to_owned(),
+                canonical_id: ANONYMOUS_CANONICAL_ID.to_owned(),
+                display_name: "anonymous".to_owned(),
+                email: String::new(),
+            };
+            Arc::new(Self {
+                account: Arc::new(account),
+                principal: Principal::Anonymous,
+                access_key_id: None,
+                policies: Arc::default(),
+                facts: vec![("aws:principaltype".to_owned(), "Anonymous".to_owned())],
+            })
+        };
+        Arc::clone(ANONYMOUS.get_or_init(anonymous))
+    }
+
+    /// The root of an account, as its configured key stands for it.
+    #[must_use]
+    pub fn account_root(account: Arc<Account>, access_key_id: Option<String>) -> Self {
+        let facts = [
+            ("aws:principaltype", "Account".to_owned()),
+            ("aws:principalarn", format!("arn:aws:iam::{}:root", account.id)),
+            ("aws:principalaccount", account.id.clone()),
+            ("aws:userid", account.id.clone()),
+        ];
+        Self {
+            principal: Principal::AccountRoot { account: account.id.clone() },
+            account,
+            access_key_id,
+            policies: Arc::default(),
+            facts: facts.map(|(key, value)| (key.to_owned(), value)).to_vec(),
+        }
+    }
+
+    /// Whether the request has no signature.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.principal, Principal::Anonymous)
+    }
+
+    /// Whether this is the root of the account with this 12-digit id. The server's own root is that of every account.
+    #[must_use]
+    pub fn is_root_of(&self, account_id: &str) -> bool {
+        matches!(self.principal, Principal::AccountRoot { .. })
+            && (self.account.id == account_id || self.account.is_root())
+    }
+
+    /// What is known under a condition key (lower case), where there is one value.
+    #[must_use]
+    pub fn fact(&self, key: &str) -> Option<&str> {
+        self.facts.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,260 @@
+//! Credentials of users for themselves and for others: GetSessionToken and GetFederationToken; and what an encoded
+//! message about a denial says.
+//!
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html>,
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html>,
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html>
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use storage::types::Timestamp;
+
+use super::assume::{check_seconds, check_word};
+use super::caller::{Caller, NamedPolicy};
+use super::records::{AccessKeyRecord, SessionOf, Tags};
+use super::sessions::{Credentials, NewSession, SessionPolicies, Sts};
+use super::sts_error::{StsCode, StsError};
+use super::{Identities, names, rows, trust};
+use crate::rules::iam::{Context, Policies, Principal, Request, Verdict, decide};
+
+const SHORTEST_SECONDS: u32 = 900;
+const LONGEST_SECONDS: u32 = 129_600;
+const DEFAULT_SECONDS: u32 = 43_200;
+/// Root's temporary credentials last an hour at most, whatever is asked for.
+const LONGEST_ROOT_SECONDS: u32 = 3_600;
+/// What an encoded message is sealed for; no row has such a key.
+const MESSAGE: &[u8] = b"encoded authorization message";
+/// Characters of an encoded message.
+const MAX_MESSAGE_CHARACTERS: usize = 10_240;
+
+/// A federated user's session.
+#[derive(Debug, Clone)]
+pub struct FederatedUser {
+    /// Its credentials.
+    pub credentials: Credentials,
+    /// The federated user's ARN.
+    pub arn: String,
+    /// The account and the name, between them a colon.
+    pub id: String,
+}
+
+/// What is asked of GetFederationToken.
+#[derive(Debug, Clone, Default)]
+pub struct GetFederationToken {
+    /// What the federated user is called.
+    pub name: String,
+    /// How long the session shall last.
+    pub seconds: Option<u32>,
+    /// What it may do of what the caller may; without any, nothing.
+    pub policies: SessionPolicies,
+    /// Tags of the session.
+    pub tags: Tags,
+}
+
+/// A denial, for who has to find out why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial<'a> {
+    /// Whether a statement denies it; else none allows it.
+    pub is_explicit: bool,
+    /// The caller's ARN.
+    pub principal: &'a str,
+    /// What was asked for.
+    pub action: &'a str,
+    /// Of what.
+    pub resource: &'a str,
+    /// The statement that denies it, if there is one.
+    pub by: &'a str,
+}
+
+impl Sts {
+    /// Temporary credentials with the caller's own permissions.
+    ///
+    /// # Errors
+    /// `AccessDenied` for temporary credentials and where a policy denies it; nothing needs to allow it.
+    pub async fn get_session_token(
+        &self,
+        caller: &Caller,
+        seconds: Option<u32>,
+        context: &Context,
+        now: Timestamp,
+    ) -> Result<Credentials, StsError> {
+        if let Some(seconds) = seconds {
+            check_seconds(seconds, SHORTEST_SECONDS, LONGEST_SECONDS)?;
+        }
+        let of = match &caller.principal {
+            Principal::AccountRoot { .. } => SessionOf::Root,
+            Principal::User { unique_id, .. } => SessionOf::User { user_id: unique_id.clone() },
+            _ => return Err(session_credentials("GetSessionToken")),
+        };
+        self.refuse_sessions(caller, "GetSessionToken").await?;
+        if let Verdict::Denied { .. } = own_verdict(caller, "sts:GetSessionToken", "*", context) {
+            return Err(trust::denied(caller, "sts:GetSessionToken", "*"));
+        }
+        self.start(NewSession { seconds: length(&of, seconds), ..new_session(caller, of) }, now).await
+    }
+
+    /// Credentials for somebody else, with those of the caller's permissions that the policies name.
+    ///
+    /// # Errors
+    /// `AccessDenied` for temporary credentials, and unless the caller's policies allow it.
+    pub async fn get_federation_token(
+        &self,
+        caller: &Caller,
+        asked: GetFederationToken,
+        mut context: Context,
+        now: Timestamp,
+    ) -> Result<FederatedUser, StsError> {
+        names::check_length(&asked.name, "name", 2, 32)?;
+        check_word(&asked.name, "name", "")?;
+        names::check_tags(&asked.tags)?;
+        if let Some(seconds) = asked.seconds {
+            check_seconds(seconds, SHORTEST_SECONDS, LONGEST_SECONDS)?;
+        }
+        let user_id = match &caller.principal {
+            Principal::AccountRoot { .. } => None,
+            Principal::User { unique_id, .. } => Some(unique_id.clone()),
+            _ => return Err(session_credentials("GetFederationToken")),
+        };
+        self.refuse_sessions(caller, "GetFederationToken").await?;
+        let arn = names::federated_arn(&caller.account.id, &asked.name);
+        for (key, value) in &asked.tags {
+            context.push(format!("aws:requesttag/{key}"), value.clone());
+            context.push("aws:tagkeys", key.clone());
+        }
+        let tagging = (!asked.tags.is_empty()).then_some("sts:TagSession");
+        for action in std::iter::once("sts:GetFederationToken").chain(tagging) {
+            if !own_verdict(caller, action, &arn, &context).is_allowed() {
+                return Err(trust::denied(caller, action, &arn));
+            }
+        }
+        let id = format!("{}:{}", caller.account.id, asked.name);
+        let of = SessionOf::Federated { user_id, name: asked.name };
+        let seconds = match &caller.principal {
+            Principal::AccountRoot { .. } => length(&SessionOf::Root, asked.seconds),
+            _ => length(&of, asked.seconds),
+        };
+        let new = NewSession { seconds, policies: asked.policies, tags: asked.tags, ..new_session(caller, of) };
+        Ok(FederatedUser { credentials: self.start(new, now).await?, arn, id })
+    }
+
+    /// What an encoded message says, as JSON.
+    ///
+    /// # Errors
+    /// `AccessDenied` unless the caller's policies allow it; `InvalidAuthorizationMessageException`.
+    pub fn decode_authorization_message(
+        &self,
+        caller: &Caller,
+        encoded: &str,
+        context: &Context,
+    ) -> Result<String, StsError> {
+        names::check_length(encoded, "encodedMessage", 1, MAX_MESSAGE_CHARACTERS)?;
+        let action = "sts:DecodeAuthorizationMessage";
+        if !own_verdict(caller, action, "*", context).is_allowed() {
+            return Err(trust::denied(caller, action, "*"));
+        }
+        let invalid = || {
+            let message = "Message is not valid: it must be an encoded authorization message of this server.";
+            StsError::new(StsCode::InvalidAuthorizationMessage, message)
+        };
+        let sealed = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| invalid())?;
+        let message = self.identities().sealer().open(&sealed, MESSAGE).map_err(|_| invalid())?;
+        Ok(message.expose().to_owned())
+    }
+
+    /// The account of an access key, permanent or temporary, active or not.
+    ///
+    /// # Errors
+    /// `AccessDenied` unless the caller's policies allow it; `ValidationError` if there is no such key.
+    pub async fn get_access_key_info(
+        &self,
+        caller: &Caller,
+        access_key_id: &str,
+        context: &Context,
+    ) -> Result<String, StsError> {
+        names::check_length(access_key_id, "accessKeyId", 3, 128)?;
+        let action = "sts:GetAccessKeyInfo";
+        if !own_verdict(caller, action, "*", context).is_allowed() {
+            return Err(trust::denied(caller, action, "*"));
+        }
+        let identities = self.identities();
+        if let Some((account, _)) = identities.accounts().by_access_key(access_key_id) {
+            return Ok(account.id.clone());
+        }
+        if let Some(key) = identities.record::<AccessKeyRecord>(rows::access_key(access_key_id)).await? {
+            return Ok(key.account);
+        }
+        match self.session(access_key_id).await? {
+            Some(session) => Ok(session.account),
+            None => Err(StsError::new(StsCode::ValidationError, format!("There is no access key {access_key_id}."))),
+        }
+    }
+
+    async fn refuse_sessions(&self, caller: &Caller, operation: &str) -> Result<(), StsError> {
+        let Some(key) = &caller.access_key_id else { return Err(session_credentials(operation)) };
+        if self.session(key).await?.is_some() { Err(session_credentials(operation)) } else { Ok(()) }
+    }
+}
+
+impl Identities {
+    /// A denial, sealed: whoever is denied can hand it to who may have it decoded.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn encode_authorization_message(&self, denial: &Denial<'_>) -> super::Result<String> {
+        let statements: Vec<_> =
+            if denial.is_explicit { vec![serde_json::json!({"statementId": denial.by})] } else { Vec::new() };
+        let message = serde_json::json!({
+            "allowed": false,
+            "explicitDeny": denial.is_explicit,
+            "matchedStatements": {"items": statements},
+            "failures": {"items": []},
+            "context": {
+                "principal": {"arn": denial.principal},
+                "action": denial.action,
+                "resource": denial.resource,
+                "conditions": {"items": []},
+            },
+        });
+        let sealed = self.sealer().seal(&message.to_string(), MESSAGE)?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+}
+
+fn session_credentials(operation: &str) -> StsError {
+    StsError::new(StsCode::AccessDenied, format!("Cannot call {operation} with session credentials"))
+}
+
+fn new_session(caller: &Caller, of: SessionOf) -> NewSession {
+    NewSession {
+        account: caller.account.id.clone(),
+        of,
+        seconds: DEFAULT_SECONDS,
+        policies: SessionPolicies::default(),
+        tags: Tags::new(),
+        transitive_tags: Vec::new(),
+        source_identity: None,
+        facts: Vec::new(),
+    }
+}
+
+fn length(of: &SessionOf, asked: Option<u32>) -> u32 {
+    let seconds = asked.unwrap_or(DEFAULT_SECONDS);
+    if matches!(of, SessionOf::Root) { seconds.min(LONGEST_ROOT_SECONDS) } else { seconds }
+}
+
+/// What the caller's own policies say of something in its own account.
+pub(super) fn own_verdict(caller: &Caller, action: &str, resource: &str, context: &Context) -> Verdict {
+    let request = Request { principal: &caller.principal, action, resource, context };
+    let identity: Vec<_> = caller.policies.identity.iter().map(NamedPolicy::named).collect();
+    let session = caller.policies.session.as_deref();
+    let session: Option<Vec<_>> = session.map(|session| session.iter().map(NamedPolicy::named).collect());
+    let policies = Policies {
+        identity: &identity,
+        boundary: caller.policies.boundary.as_ref().map(NamedPolicy::named),
+        session: session.as_deref(),
+        resource: None,
+        resource_account: &caller.account.id,
+        granted_by_owner: false,
+    };
+    decide(&request, &policies)
+}

@@ -1,0 +1,55 @@
+//! Whether a role may be assumed: its trust policy must allow who asks, and, where it names merely the account, so must
+//! the own policies of who asks. A trust policy that names a user or a session itself suffices, also one of another
+//! account: AWS documents that there both sides must allow, Ceph's suite expects what is done here.
+
+use super::caller::{Caller, NamedPolicy};
+use super::sts_error::{StsCode, StsError};
+use crate::rules::iam::{Context, Named, Policies, Policy, Principal, Request, decide};
+
+/// What is asked of a role.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Assumption<'a> {
+    pub action: &'a str,
+    pub role_arn: &'a str,
+    /// The role's account.
+    pub account: &'a str,
+}
+
+/// Whether the caller may.
+pub(super) fn allows(caller: &Caller, trust: &Policy, asked: Assumption<'_>, context: &Context) -> bool {
+    let request = Request { principal: &caller.principal, action: asked.action, resource: asked.role_arn, context };
+    let trust = Named { name: asked.role_arn, policy: trust };
+    let identity: Vec<_> = caller.policies.identity.iter().map(NamedPolicy::named).collect();
+    let session = caller.policies.session.as_deref();
+    let session: Option<Vec<_>> = session.map(|session| session.iter().map(NamedPolicy::named).collect());
+    let policies = Policies {
+        identity: &identity,
+        boundary: caller.policies.boundary.as_ref().map(NamedPolicy::named),
+        session: session.as_deref(),
+        resource: Some(trust),
+        resource_account: &caller.account.id,
+        granted_by_owner: false,
+    };
+    decide(&request, &policies).is_allowed()
+}
+
+/// Whether the holder of a provider's token may. Such a principal has no policies.
+pub(super) fn allows_holder(holder: &Principal, trust: &Policy, asked: Assumption<'_>, context: &Context) -> bool {
+    let request = Request { principal: holder, action: asked.action, resource: asked.role_arn, context };
+    let policies = Policies {
+        identity: &[],
+        boundary: None,
+        session: None,
+        resource: Some(Named { name: asked.role_arn, policy: trust }),
+        resource_account: asked.account,
+        granted_by_owner: false,
+    };
+    decide(&request, &policies).is_allowed()
+}
+
+/// The refusal, in AWS's words.
+pub(super) fn denied(caller: &Caller, action: &str, resource: &str) -> StsError {
+    let who = caller.principal.arn().unwrap_or_else(|| "anonymous".to_owned());
+    let message = format!("User: {who} is not authorized to perform: {action} on resource: {resource}");
+    StsError::new(StsCode::AccessDenied, message)
+}
