@@ -3,9 +3,6 @@
 # By the class of the recorded test: operations that Cairn does not offer yet.
 CLASSES = {
     "TestS3BucketEncryption": "bucket encryption is not offered yet",
-    "TestS3BucketOwnershipControls": "ownership controls are not offered yet",
-    "TestS3PublicAccessBlock": "public access block is not offered yet",
-    "TestS3BucketPolicy": "bucket policies are not offered yet",
     "TestS3BucketAccelerateConfiguration": "transfer acceleration does not exist outside AWS",
     "TestS3MetricsConfiguration": "CloudWatch request metrics do not exist outside AWS",
     "TestS3BucketNotificationConfiguration": "event notifications are not offered yet",
@@ -22,7 +19,12 @@ STEPS = {
 
 # Steps in which Cairn is known to answer otherwise than AWS. They are replayed and count as disagreements; an entry
 # whose step has come to agree fails the test, so that none outlives its reason.
-KNOWN_DIFFERENCES = {}
+KNOWN_DIFFERENCES = {
+    (
+        "TestS3PublicAccessBlock::test_crud_public_access_block",
+        "get-default-public-access-block",
+    ): "a new bucket has no block here: those who come from other servers make buckets public by policy alone",
+}
 
 
 def reason(name):

@@ -5,7 +5,7 @@ import importlib
 import pytest
 from recorded import left_out, replay
 
-for module in ("preconditions", "listing", "objects", "conditions", "multipart", "tagging", "cors"):
+for module in ("preconditions", "listing", "objects", "conditions", "multipart", "tagging", "cors", "access"):
     importlib.import_module(f"recorded.cases_{module}")
 
 RECORDED = replay.load() if replay.folder().is_dir() else None
