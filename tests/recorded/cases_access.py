@@ -55,11 +55,6 @@ def _(s):
     s.call("idempotent-delete-public-access-block", "delete_public_access_block")
 
 
-@case("api", BLOCK + "test_public_access_block_exc")
-def _(s):
-    """Nothing was recorded of it."""
-
-
 @case("api", POLICY + "test_bucket_policy_crud")
 def _(s):
     s.call(None, "delete_public_access_block")

@@ -39,11 +39,13 @@ def folder() -> pathlib.Path:
 
 
 def load() -> dict:
-    """`(file, test name)` to recorded content, without the long prefix of the test's file."""
+    """`(file, test name)` to recorded content, without the long prefix of the test's file. A test of which nothing was
+    recorded can be compared with nothing, and is none."""
     found = {}
     for short, name in FILES.items():
         for full, record in json.loads((folder() / name).read_text()).items():
-            found[(short, full.split("::", 1)[1])] = record["recorded-content"]
+            if record["recorded-content"]:
+                found[(short, full.split("::", 1)[1])] = record["recorded-content"]
     return found
 
 
