@@ -161,6 +161,7 @@ fn caller_identity(call: &Call<'_>) -> Xml {
 
 fn note_decision(call: &Call<'_>, action: &str, outcome: &Answer) {
     let by = match outcome {
+        Ok(_) if action == "GetCallerIdentity" => "nothing: whoever can sign may know who it is",
         Ok(_) => "the role's trust policy and the caller's policies",
         // What is wrong with the request itself decides nothing.
         Err(error) if error.status == StatusCode::FORBIDDEN || error.code.contains("Token") => error.code.as_ref(),
