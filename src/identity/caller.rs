@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::accounts::Account;
-use crate::rules::iam::{Named, Policy, Principal};
+use crate::rules::iam::{self, Named, Policies, Policy, Principal, Request, Verdict};
 
 /// The canonical id by which AWS names anonymous requesters.
 const ANONYMOUS_CANONICAL_ID: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
@@ -41,6 +41,17 @@ impl CallerPolicies {
     pub fn all(&self) -> impl Iterator<Item = &NamedPolicy> {
         self.identity.iter().chain(&self.boundary).chain(self.session.iter().flatten())
     }
+}
+
+/// What a resource brings into a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceSide<'a> {
+    /// The 12-digit id of the account that owns it.
+    pub account: &'a str,
+    /// Its policy.
+    pub policy: Option<Named<'a>>,
+    /// Whether its owner grants the request by other means, such as an access control list.
+    pub granted: bool,
 }
 
 /// Who asks.
@@ -98,6 +109,23 @@ impl Caller {
             policies: Arc::default(),
             facts: facts.map(|(key, value)| (key.to_owned(), value)).to_vec(),
         }
+    }
+
+    /// What all policies together say of a request of this caller: its own, and the resource's.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>, resource: &ResourceSide<'_>) -> Verdict {
+        let CallerPolicies { identity, boundary, session } = &*self.policies;
+        let identity: Vec<_> = identity.iter().map(NamedPolicy::named).collect();
+        let session: Option<Vec<_>> = session.as_ref().map(|session| session.iter().map(NamedPolicy::named).collect());
+        let policies = Policies {
+            identity: &identity,
+            boundary: boundary.as_ref().map(NamedPolicy::named),
+            session: session.as_deref(),
+            resource: resource.policy,
+            resource_account: resource.account,
+            granted_by_owner: resource.granted,
+        };
+        iam::decide(request, &policies)
     }
 
     /// Whether the request has no signature.

@@ -10,12 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use storage::types::Timestamp;
 
 use super::assume::{check_seconds, check_word};
-use super::caller::{Caller, NamedPolicy};
+use super::caller::{Caller, ResourceSide};
 use super::records::{AccessKeyRecord, SessionOf, Tags};
 use super::sessions::{Credentials, NewSession, SessionPolicies, Sts};
 use super::sts_error::{StsCode, StsError};
 use super::{Identities, names, rows, trust};
-use crate::rules::iam::{Context, Policies, Principal, Request, Verdict, decide};
+use crate::rules::iam::{Context, Principal, Request, Verdict};
 
 const SHORTEST_SECONDS: u32 = 900;
 const LONGEST_SECONDS: u32 = 129_600;
@@ -245,16 +245,5 @@ fn length(of: &SessionOf, asked: Option<u32>) -> u32 {
 /// What the caller's own policies say of something in its own account.
 pub(super) fn own_verdict(caller: &Caller, action: &str, resource: &str, context: &Context) -> Verdict {
     let request = Request { principal: &caller.principal, action, resource, context };
-    let identity: Vec<_> = caller.policies.identity.iter().map(NamedPolicy::named).collect();
-    let session = caller.policies.session.as_deref();
-    let session: Option<Vec<_>> = session.map(|session| session.iter().map(NamedPolicy::named).collect());
-    let policies = Policies {
-        identity: &identity,
-        boundary: caller.policies.boundary.as_ref().map(NamedPolicy::named),
-        session: session.as_deref(),
-        resource: None,
-        resource_account: &caller.account.id,
-        granted_by_owner: false,
-    };
-    decide(&request, &policies)
+    caller.decide(&request, &ResourceSide { account: &caller.account.id, policy: None, granted: false })
 }

@@ -47,7 +47,7 @@ mod web_identity;
 
 pub use accounts::Summary;
 pub use assume::{AssumeRole, AssumedRole, WebIdentity};
-pub use caller::{Caller, CallerPolicies, NamedPolicy};
+pub use caller::{Caller, CallerPolicies, NamedPolicy, ResourceSide};
 pub use documents::MAX_MANAGED_POLICY_CHARACTERS;
 pub use error::{Code, Error, Result};
 pub use federation::{Denial, FederatedUser, GetFederationToken};

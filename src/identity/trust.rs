@@ -1,8 +1,7 @@
-//! Whether a role may be assumed: its trust policy must allow who asks, and, where it names merely the account, so must
-//! the own policies of who asks. A trust policy that names a user or a session itself suffices, also one of another
-//! account: AWS documents that there both sides must allow, Ceph's suite expects what is done here.
+//! Whether a role may be assumed: its trust policy must allow who asks, and so must who asks its own policies, unless
+//! both are of one account and the trust policy names who asks and not merely the account.
 
-use super::caller::{Caller, NamedPolicy};
+use super::caller::{Caller, ResourceSide};
 use super::sts_error::{StsCode, StsError};
 use crate::rules::iam::{Context, Named, Policies, Policy, Principal, Request, decide};
 
@@ -19,18 +18,7 @@ pub(super) struct Assumption<'a> {
 pub(super) fn allows(caller: &Caller, trust: &Policy, asked: Assumption<'_>, context: &Context) -> bool {
     let request = Request { principal: &caller.principal, action: asked.action, resource: asked.role_arn, context };
     let trust = Named { name: asked.role_arn, policy: trust };
-    let identity: Vec<_> = caller.policies.identity.iter().map(NamedPolicy::named).collect();
-    let session = caller.policies.session.as_deref();
-    let session: Option<Vec<_>> = session.map(|session| session.iter().map(NamedPolicy::named).collect());
-    let policies = Policies {
-        identity: &identity,
-        boundary: caller.policies.boundary.as_ref().map(NamedPolicy::named),
-        session: session.as_deref(),
-        resource: Some(trust),
-        resource_account: &caller.account.id,
-        granted_by_owner: false,
-    };
-    decide(&request, &policies).is_allowed()
+    caller.decide(&request, &ResourceSide { account: asked.account, policy: Some(trust), granted: false }).is_allowed()
 }
 
 /// Whether the holder of a provider's token may. Such a principal has no policies.

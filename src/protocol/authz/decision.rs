@@ -9,14 +9,14 @@ use storage::types::Timestamp;
 
 use super::conditions;
 use crate::accounts::Accounts;
-use crate::identity::Caller;
+use crate::identity::{Caller, ResourceSide};
 use crate::object::{self, Addressed, BucketAccess, Objects, VersionLabel};
 use crate::protocol::actions::{Action, On};
 use crate::protocol::context::RequestContext;
 use crate::protocol::error::{Failure, Result};
 use crate::rules::Code;
 use crate::rules::acl::{Acl, Permission, PublicGrants, Requester};
-use crate::rules::iam::{self, Named, Policies, Principal, Verdict};
+use crate::rules::iam::{self, Named, Principal, Verdict};
 use crate::rules::public_access::PublicAccessBlock;
 use crate::telemetry::audit::Decision;
 
@@ -423,20 +423,8 @@ fn decide(
     resource_account: &str,
     granted: bool,
 ) -> Verdict {
-    let policies = &caller.policies;
-    let identity: Vec<Named<'_>> = policies.identity.iter().map(|policy| policy.named()).collect();
-    let session: Option<Vec<Named<'_>>> =
-        policies.session.as_ref().map(|session| session.iter().map(|policy| policy.named()).collect());
-    let operator = caller.is_root_of(resource_account);
-    let policies = Policies {
-        identity: &identity,
-        boundary: policies.boundary.as_ref().map(|policy| policy.named()),
-        session: session.as_deref(),
-        resource,
-        resource_account,
-        granted_by_owner: granted || operator,
-    };
-    iam::decide(request, &policies)
+    let granted = granted || caller.is_root_of(resource_account);
+    caller.decide(request, &ResourceSide { account: resource_account, policy: resource, granted })
 }
 
 fn note(context: &RequestContext, action: &str, resource: impl FnOnce() -> String, verdict: &Verdict) {
