@@ -76,15 +76,6 @@ def _(s):
         s.compare(step, error(text))
 
 
-@case("cors", SUITE + "test_cors_http_get_no_config")
-def _(s):
-    path = public_object(s, "test-cors-get-no-config")
-    for headers in ({}, {"Origin": "whatever"}):
-        status, got, text = request(s, "GET", path, **headers)
-        assert (status, text) == (200, BODY.decode())
-        assert not any("access-control" in name.lower() for name in got)
-
-
 @case("cors", SUITE + "test_cors_http_options_non_existent_bucket")
 def _(s):
     path = f"/recorded-none-{uuid.uuid4().hex[:16]}/test-cors-options-no-bucket"
