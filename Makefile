@@ -92,6 +92,8 @@ endef
 build-tools:
 	@missing=()
 	command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essential)
+	# OpenSSL, for Kafka's client, is configured by a Perl script.
+	command -v perl >/dev/null || missing+=(perl)
 	# bindgen, in RocksDB's crate, wants libclang and Clang's own headers.
 	if [ -z "$${LIBCLANG_PATH:-}" ]; then
 	  compgen -G '/usr/lib*/llvm*/lib/clang/*/include/stddef.h' >/dev/null || compgen -G '/usr/lib*/clang/*/include/stddef.h' >/dev/null \
