@@ -3,6 +3,7 @@
 mod audit;
 mod banner;
 mod check;
+mod client;
 mod compose;
 mod health;
 mod iam;

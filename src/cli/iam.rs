@@ -2,16 +2,14 @@
 
 #![allow(clippy::doc_markdown, reason = "doc comments on flags are help texts for terminals")]
 
-mod client;
-
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use self::client::Client;
 use super::Failure;
+use super::client::{Client, ServerArgs, block_on, print};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum IamCommand {
@@ -25,9 +23,8 @@ pub(super) enum IamCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ExplainArgs {
-    /// The server
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
-    endpoint: String,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Who would ask: the ARN of a user, group or role
     #[arg(long, value_name = "ARN")]
     principal: String,
@@ -43,9 +40,6 @@ pub(super) struct ExplainArgs {
     /// The account that owns the resource, as arn:aws:iam::ACCOUNT:root, if it is not the principal's
     #[arg(long, value_name = "ARN")]
     resource_owner: Option<String>,
-    /// The region to sign for
-    #[arg(long, value_name = "NAME", env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
-    region: String,
 }
 
 const EXAMPLES: &str = "\
@@ -63,22 +57,12 @@ const MAX_BUCKET_POLICY_BYTES: usize = 20 << 10;
 
 pub(super) fn run(command: IamCommand) -> Result<(), Failure> {
     let IamCommand::Explain(args) = command;
-    // As for the server: with two providers compiled in by dependencies, rustls would panic.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let text = runtime.block_on(explain(&args))?;
-    print(&text);
+    print(&block_on(explain(&args))?);
     Ok(())
 }
 
-/// Prints for people, who may have closed the pipe.
-fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
 async fn explain(args: &ExplainArgs) -> Result<String, Failure> {
-    let client = Client::new(&args.endpoint, &args.region)?;
+    let client = Client::new(&args.server)?;
     let bucket_policy = bucket_policy(&client, &args.resource).await?;
     let form = form(args, bucket_policy.as_deref())?;
     let answer = client.send("iam", "POST", "/", &[], form.as_bytes()).await?;

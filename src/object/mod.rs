@@ -15,6 +15,7 @@ mod get;
 mod list;
 mod multipart;
 mod put;
+mod quota;
 mod tagging;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
 pub use put::{PutObject, Written};
+pub use quota::BucketUsage;
 
 use crate::rules::conditions::Current;
 use crate::rules::ownership::ObjectOwnership;

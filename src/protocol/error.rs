@@ -100,6 +100,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("NoSuchUpload", 404, ""),
     ("NoSuchVersion", 404, ""),
     ("NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration"),
+    ("NotFound", 404, "There is nothing at this path."),
     ("NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
     ("NotModified", 304, ""),
     ("ObjectLockConfigurationNotFoundError", 404, "Object Lock configuration does not exist for this bucket"),

@@ -23,7 +23,7 @@ use super::request_body::{Drained, Framing, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
 use super::target::{self, Target};
 use super::trail::Trail;
-use super::{convert, guard, query, query_api};
+use super::{admin, convert, guard, query, query_api};
 use crate::object::Objects;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
@@ -81,6 +81,10 @@ impl Front {
             None if post_form::is_form(&request) => Box::pin(self.through_form(request, &context)).await,
             None if query_api::is_query(&request) && !self.names_bucket_in_host(&request) => {
                 self.through_query_api(request, &context).await
+            }
+            None if admin::is_admin(request.uri()) && !self.names_bucket_in_host(&request) => {
+                let response = self.through_s3(admin::prepare(request), None, &context).await;
+                admin::reshape(response, &context)
             }
             None => self.through_s3(request, rewrite, &context).await,
         };

@@ -9,7 +9,7 @@
 //! | `rewrite` | requests that S3 takes and s3s refuses |
 //! | `authn`, `authz` | who calls; may they: the one choke point |
 //! | `guard`, `trail` | sources with too many failed signatures; a request's lines in the audit trail |
-//! | `query_api`, `iam_api`, `sts_api`, `account_control`, `routes` | IAM, STS and accounts' settings, beside S3 |
+//! | `query_api`, `iam_api`, `sts_api`, `account_control`, `admin`, `routes` | IAM, STS, accounts' settings and the administrator's API, beside S3 |
 //! | `features` | requests for what is not there |
 //! | `operations`, `actions` | the table of operations, and of what each needs to be allowed |
 //! | `s3` | where s3s dispatches to, one line an operation |
@@ -26,6 +26,7 @@ mod absent;
 mod account_control;
 mod acl;
 mod actions;
+mod admin;
 mod answer;
 mod answer_body;
 mod authn;
@@ -75,6 +76,7 @@ pub use front::{Front, Reserved};
 pub use operations::{OPERATIONS, Support, operation};
 
 use self::account_control::AccountControl;
+use self::admin::AdminApi;
 use self::authn::Authentication;
 use self::authz::{Access, Decider};
 use self::guard::FailedSignatures;
@@ -190,13 +192,14 @@ fn s3_service(
     let authentication = Authentication { identities: identities.clone() };
     builder.set_auth(authentication.clone());
     let accounts = AccountControl { authentication: authentication.clone(), decider: decider.clone() };
+    let admin = AdminApi { authentication: authentication.clone(), decider: decider.clone() };
     builder.set_access(Access { decider, identities: identities.clone() });
     let query = QueryApis {
         authentication: Arc::new(authentication),
         iam: IamApi { identities: identities.clone() },
         sts: StsApi { sts: sts.clone() },
     };
-    builder.set_route(Routes { query, accounts, second_pass: SecondPass { identities } });
+    builder.set_route(Routes { query, accounts, admin, second_pass: SecondPass { identities } });
     builder.set_host(domains);
     builder.set_validation(AnyBucketName);
     let mut config = S3Config::default();

@@ -93,6 +93,15 @@ impl<'a> Asking<'a> {
     }
 }
 
+/// Whose users the administrator's API is for, as far as their policies allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::protocol) enum Administers {
+    /// The operator's: the server's root account.
+    Operator,
+    /// The operator's, and those of the account that owns the bucket.
+    OwnerToo,
+}
+
 /// An object of which something is asked.
 type Found = Option<(VersionRecord, ObjectRecord)>;
 
@@ -237,6 +246,30 @@ impl Decider {
             && caller.principal.account() != Some(&*bucket_owner);
         let policy_allows = !restricted && (*owner_id == bucket.owner || action.on == On::NewObject);
         Ok(Ground { owner: self.account_id(owner_id).into_owned().into(), granted, policy_allows })
+    }
+
+    /// Whether the caller may do what the administrator's API offers. A bucket's policy neither allows nor denies it:
+    /// what the operator sets is not the owner's to prevent.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(in crate::protocol) fn authorize_administration(
+        &self,
+        asking: &Asking<'_>,
+        action: &str,
+        bucket: Option<&BucketRecord>,
+        who: Administers,
+    ) -> Result<()> {
+        let caller = asking.caller()?;
+        let account = match bucket {
+            Some(bucket) if who == Administers::OwnerToo && !caller.account.is_root() => self.account_id(&bucket.owner),
+            _ => Cow::Borrowed(self.accounts.root().id.as_str()),
+        };
+        let resource = bucket.map_or(Resource::Account, Resource::Bucket);
+        let mut keys = conditions::of_request(asking, caller);
+        conditions::of_resource(&mut keys, resource, &account, &[]);
+        let arn = bucket.map_or_else(|| "*".to_owned(), |_| resource.arn());
+        require(asking.context, action, &arn, &account, &keys)
     }
 
     /// Block Public Access of a bucket and of its account, together.

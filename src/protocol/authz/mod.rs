@@ -26,7 +26,7 @@ use storage::index::records::BucketRecord;
 
 pub(super) use self::conditions::of_request;
 use self::decision::Said;
-pub(super) use self::decision::{Asking, Decider, Resource, authorize_account, require};
+pub(super) use self::decision::{Administers, Asking, Decider, Resource, authorize_account, require};
 use super::actions::{self, Action};
 use super::context::RequestContext;
 use super::error::{Failure, Result};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Url};
 use s3s_sigv4::{
@@ -17,6 +18,38 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// RFC 3986's unreserved characters stay as they are, as a canonical request has them.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Which server a command asks, and how its requests are signed.
+#[derive(Debug, Args)]
+pub(super) struct ServerArgs {
+    /// The server
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    endpoint: String,
+    /// The region to sign for
+    #[arg(long, value_name = "NAME", env = "AWS_DEFAULT_REGION", default_value = "us-east-1")]
+    region: String,
+}
+
+/// Where credentials come from, for the end of a command's help.
+pub(super) const CREDENTIALS: &str = "\
+Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or from
+CAIRN_ROOT_ACCESS_KEY_ID and CAIRN_ROOT_SECRET_ACCESS_KEY.";
+
+/// Does what a command does on a runtime of its own.
+///
+/// # Errors
+/// What `work` fails with.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // As for the server: with two providers compiled in by dependencies, rustls would panic.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Prints for people, who may have closed the pipe.
+pub(super) fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
 
 /// A server and the credentials for it.
 pub(super) struct Client {
@@ -38,6 +71,10 @@ pub(super) struct Answer {
 impl Answer {
     /// What to tell the operator of an answer that is an error.
     pub(super) fn failure(&self, operation: &str) -> String {
+        if let Ok(error) = self.json() {
+            let text = |name: &str| error.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+            return format!("{operation} was answered with {} {}: {}", self.status, text("code"), text("message"));
+        }
         let element = |name: &str| {
             let (_, rest) = self.text.split_once(&format!("<{name}>"))?;
             rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
@@ -45,11 +82,23 @@ impl Answer {
         let (code, message) = (element("Code").unwrap_or("no code"), element("Message").unwrap_or_default());
         format!("{operation} was answered with {} {code}: {message}", self.status)
     }
+
+    /// The answer as JSON.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(super) fn json(&self) -> Result<serde_json::Value, Failure> {
+        Ok(serde_json::from_str(&self.text)?)
+    }
 }
 
 impl Client {
     /// A client with the credentials of the environment.
-    pub(super) fn new(endpoint: &str, region: &str) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// If there are none, or the endpoint is no URL.
+    pub(super) fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let ServerArgs { endpoint, region } = args;
         let endpoint = Url::parse(endpoint).map_err(|error| format!("--endpoint {endpoint:?} is no URL: {error}"))?;
         let name = endpoint.host_str().ok_or("--endpoint has no host")?;
         let host = endpoint.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
@@ -67,11 +116,27 @@ impl Client {
             http: reqwest::Client::builder().timeout(TIMEOUT).build()?,
             endpoint,
             host,
-            region: region.to_owned(),
+            region: region.clone(),
             access_key_id,
             secret: SecretKey::new(secret),
             session_token: session_token.map(SecretKey::new),
         })
+    }
+
+    /// Sends a request to the administrator's API; `path` begins below its root. An answer that is an error is one here.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or says no.
+    pub(super) async fn admin(
+        &self,
+        operation: &str,
+        method: &str,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Answer, Failure> {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let answer = self.send("s3", method, &format!("/_admin/v1/{path}"), &[], body.as_bytes()).await?;
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(answer.failure(operation).into()) }
     }
 
     /// Sends a request for `service` and reads the answer.
@@ -108,7 +173,7 @@ impl Client {
         for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
             request = request.header(*name, *value);
         }
-        if method == "POST" {
+        if method == "POST" && service != "s3" {
             request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         }
         let mut response = request.header("authorization", authorization).send().await?;

@@ -1,0 +1,50 @@
+//! The endpoints of the administrator's API.
+
+use std::pin::Pin;
+
+use http::Method;
+use serde_json::Value;
+
+use super::{Call, quotas};
+use crate::protocol::authz::Administers;
+use crate::protocol::error::Result;
+
+/// A handler at work.
+pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
+
+/// One endpoint.
+pub(super) struct Endpoint {
+    pub method: Method,
+    /// Below the API's root; a segment in braces is a name, and `{bucket}` that of a bucket that must exist.
+    pub path: &'static str,
+    /// As metrics and access logs name it.
+    pub operation: &'static str,
+    /// As policies name it.
+    pub action: &'static str,
+    pub who: Administers,
+    pub run: for<'a> fn(&'a Call<'a>) -> Running<'a>,
+}
+
+impl Endpoint {
+    pub(super) fn names_bucket(&self) -> bool {
+        self.path.starts_with("buckets/{bucket}/")
+    }
+}
+
+macro_rules! endpoints {
+    ($($method:ident $path:literal $operation:ident, $who:ident: $handler:path;)*) => {
+        /// Every endpoint, by path.
+        pub(super) const ENDPOINTS: &[Endpoint] = &[$(Endpoint {
+            method: Method::$method,
+            path: $path,
+            operation: concat!("cairn:", stringify!($operation)),
+            action: concat!("cairn:", stringify!($operation)),
+            who: Administers::$who,
+            run: |call| Box::pin($handler(call)),
+        }),*];
+    };
+}
+
+endpoints! {
+    GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
+}
