@@ -89,7 +89,7 @@ impl Objects {
             match self.store.commit(edit).await? {
                 Outcome::Committed => return Ok(written),
                 Outcome::Conflict(Some(again)) => staged = again,
-                Outcome::Conflict(None) => return Err(contention()),
+                Outcome::Conflict(None) | Outcome::OverQuota(_) => return Err(contention()),
             }
         }
         Err(contention())

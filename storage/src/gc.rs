@@ -106,7 +106,7 @@ impl Store {
         batch.delete(Family::Candidates, candidate.key.clone());
         match self.kv.commit(batch).await? {
             Commit::Committed => Ok(Decided::Done),
-            Commit::Conflict(_) => Ok(Decided::Busy),
+            Commit::Conflict(_) | Commit::LimitExceeded { .. } => Ok(Decided::Busy),
         }
     }
 

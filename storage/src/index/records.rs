@@ -342,12 +342,26 @@ pub struct Referrer {
     pub object: Option<(BucketId, String)>,
 }
 
+/// An event that a target was not given, or would not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Its position in the outbox.
+    pub position: u64,
+    /// When it was given up.
+    pub buried: Timestamp,
+    /// Why, in words.
+    pub reason: String,
+    /// The event.
+    pub event: Vec<u8>,
+}
+
 macro_rules! records {
     ($($type:ty: $family:literal),* $(,)?) => { $(impl Record for $type { const FAMILY: &'static str = $family; })* };
 }
 records! {
     BucketRecord: "buckets", VersionRecord: "versions", Head: "versions", UploadRecord: "uploads", PartRecord: "uploads",
     CompletedUpload: "uploads", ManifestRoot: "manifests", ManifestPage: "manifests", ChunkRecord: "chunks", Referrer: "refs", Tags: "buckets",
+    DeadLetter: "outbox",
 }
 
 #[cfg(test)]

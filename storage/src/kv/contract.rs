@@ -1,5 +1,7 @@
 //! What every metadata engine must do: one suite, run on each engine by [`contract_tests`].
 
+mod appends;
+mod counter_limits;
 mod model;
 
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use bytes::Bytes;
 use super::{Batch, Cached, Commit, Family, Kv, MAX_BATCH_BYTES, MAX_BATCH_ROWS, MAX_VALUE_BYTES, Scan, Visit};
 use crate::error::{Result, StoreError};
 
+pub use self::appends::{appended_rows_keep_the_order_of_commits, positions_are_never_given_twice};
+pub use self::counter_limits::{limits_of_counters_are_exact, what_does_not_grow_is_never_beyond_its_limit};
 pub use self::model::random_batches_match_a_model;
 
 /// An empty engine for one test, and what must outlive it.
@@ -27,7 +31,8 @@ macro_rules! contract_tests {
             what_is_committed_is_read, a_conflict_leaves_nothing, absence_can_be_relied_on, prefix_checks_see_prefixes,
             of_two_that_need_an_empty_prefix_one_wins, adds_commute_and_vanish_at_zero, deletes_come_before_puts_before_adds,
             scans_keep_their_bounds, scans_merge_families, scans_seek_and_stop, scans_see_one_moment, limits_are_kept,
-            racing_increments_all_count, a_dropped_future_does_not_undo, a_broken_counter_harms_no_other,
+            racing_increments_all_count, appended_rows_keep_the_order_of_commits, positions_are_never_given_twice,
+            limits_of_counters_are_exact, what_does_not_grow_is_never_beyond_its_limit, a_dropped_future_does_not_undo, a_broken_counter_harms_no_other,
             random_batches_match_a_model,
         }
     };

@@ -242,7 +242,7 @@ impl Kv for MemoryKv {
         let figures = [state.commits as f64, state.conflicts as f64];
         vec![
             ("index_commits", "Batches committed.", figures[0]),
-            ("index_conflicts", "Batches refused because a check did not hold.", figures[1]),
+            ("index_conflicts", "Batches refused because a check or a limit did not hold.", figures[1]),
         ]
     }
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 
-/// Rows in one batch: checks, puts, deletes and adds together.
+/// Rows in one batch: checks, limits, puts, deletes, adds and appends together.
 pub const MAX_BATCH_ROWS: usize = 1_000;
 /// Bytes of keys and values in one batch.
 pub const MAX_BATCH_BYTES: usize = 1 << 20;
@@ -117,8 +117,8 @@ pub enum Check {
 }
 
 /// Changes that become visible and durable together, or not at all. Bounded by [`MAX_BATCH_ROWS`] and
-/// [`MAX_BATCH_BYTES`]; what is larger is staged by the caller. Applied in the order deletes, puts, adds: a row both
-/// deleted and put is put.
+/// [`MAX_BATCH_BYTES`]; what is larger is staged by the caller. Applied in the order deletes, puts, adds, appends: a row
+/// both deleted and put is put.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Verified against the database and against what precedes the batch in its group.
@@ -130,6 +130,21 @@ pub struct Batch {
     /// Signed deltas to counter rows (eight bytes, little endian, two's complement; absent is zero; a counter that
     /// reaches zero is removed). Commutative: batches that only add to the same counter never conflict.
     pub adds: Vec<(Family, Vec<u8>, i64)>,
+    /// Rows that get their place from the order of commits: family, prefix, value. See [`Batch::append`].
+    pub appends: Vec<(Family, Vec<u8>, Vec<u8>)>,
+    /// The most that counters may reach by this batch. Verified after the checks: a conflict is told first.
+    pub limits: Vec<Limit>,
+}
+
+/// The most that a counter may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The counter's family.
+    pub family: Family,
+    /// The counter's key.
+    pub key: Vec<u8>,
+    /// The greatest value that a batch which adds to the counter may leave.
+    pub max: i64,
 }
 
 impl Batch {
@@ -158,10 +173,39 @@ impl Batch {
         self.adds.push((family, key, delta));
     }
 
-    /// Checks, puts, deletes and adds together.
+    /// Writes a row under `prefix` and the next position of that prefix: eight bytes, big endian, from 1. Positions are
+    /// given in the order of commits, without a gap, and never again, also after the row is deleted: no row ever
+    /// appears below one that could be read. So the last position read is a cursor that misses nothing.
+    ///
+    /// The engine keeps the position that was given last in the row `prefix` itself, written with each append. Batches
+    /// must not write that row, nor rows that begin with `prefix` otherwise.
+    pub fn append(&mut self, family: Family, prefix: Vec<u8>, value: Vec<u8>) {
+        self.appends.push((family, prefix, value));
+    }
+
+    /// Refuses the batch with [`Commit::LimitExceeded`] where it would raise a counter beyond `max`. Exact under
+    /// concurrency: what counts is the counter at the batch's place in the order of commits. A batch that leaves the
+    /// counter as it is, or lowers it, is never refused, however far beyond `max` it stands.
+    pub fn limit(&mut self, family: Family, key: Vec<u8>, max: i64) {
+        self.limits.push(Limit { family, key, max });
+    }
+
+    /// Takes over all that `other` checks and changes.
+    pub fn join(&mut self, other: Self) {
+        let Self { checks, puts, deletes, adds, appends, limits } = other;
+        self.checks.extend(checks);
+        self.puts.extend(puts);
+        self.deletes.extend(deletes);
+        self.adds.extend(adds);
+        self.appends.extend(appends);
+        self.limits.extend(limits);
+    }
+
+    /// Checks, puts, deletes, adds, appends and limits together.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.checks.len() + self.puts.len() + self.deletes.len() + self.adds.len()
+        let changes = self.puts.len() + self.deletes.len() + self.adds.len() + self.appends.len();
+        self.checks.len() + self.limits.len() + changes
     }
 }
 
@@ -173,6 +217,13 @@ pub enum Commit {
     Committed,
     /// The check with this index did not hold; nothing was written.
     Conflict(usize),
+    /// The batch would have raised a counter beyond its limit; nothing was written.
+    LimitExceeded {
+        /// The index of the limit.
+        limit: usize,
+        /// What the counter stood at.
+        before: i64,
+    },
 }
 
 /// The answer to a commit.

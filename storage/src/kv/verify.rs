@@ -23,6 +23,8 @@ pub(super) enum Verdict {
     Apply(Vec<Effect>),
     /// The check with this index does not hold.
     Conflict(usize),
+    /// The limit with this index would be exceeded; the counter before the batch.
+    LimitExceeded(usize, i64),
 }
 
 impl From<&Verdict> for Commit {
@@ -30,6 +32,7 @@ impl From<&Verdict> for Commit {
         match verdict {
             Verdict::Apply(_) => Self::Committed,
             Verdict::Conflict(check) => Self::Conflict(*check),
+            Verdict::LimitExceeded(limit, before) => Self::LimitExceeded { limit: *limit, before: *before },
         }
     }
 }
@@ -44,7 +47,9 @@ pub(super) fn batch_bytes(batch: &Batch) -> usize {
     let puts = batch.puts.iter().map(|(_, key, value)| key.len() + value.len());
     let deletes = batch.deletes.iter().map(|(_, key)| key.len());
     let adds = batch.adds.iter().map(|(_, key, _)| key.len() + size_of::<i64>());
-    checks.chain(puts).chain(deletes).chain(adds).sum()
+    let appends = batch.appends.iter().map(|(_, prefix, value)| 2 * (prefix.len() + size_of::<u64>()) + value.len());
+    let limits = batch.limits.iter().map(|limit| limit.key.len());
+    checks.chain(puts).chain(deletes).chain(adds).chain(appends).chain(limits).sum()
 }
 
 /// Refuses what exceeds the limits; answers the batch's bytes.
@@ -53,7 +58,8 @@ pub(super) fn within_limits(batch: &Batch) -> Result<usize> {
     if batch.rows() > MAX_BATCH_ROWS {
         return too_large(format!("{} rows of at most {MAX_BATCH_ROWS}", batch.rows()));
     }
-    if let Some((family, _, value)) = batch.puts.iter().find(|(_, _, value)| value.len() > MAX_VALUE_BYTES) {
+    let mut values = batch.puts.iter().chain(&batch.appends);
+    if let Some((family, _, value)) = values.find(|(_, _, value)| value.len() > MAX_VALUE_BYTES) {
         let (family, len) = (family.name(), value.len());
         return too_large(format!("a value of {len} bytes in {family}, of at most {MAX_VALUE_BYTES}"));
     }
@@ -76,37 +82,79 @@ pub(super) fn judge(batch: Batch, rows: &dyn Rows) -> Result<Verdict> {
             return Ok(Verdict::Conflict(index));
         }
     }
-    let mut effects: Vec<Effect> = Vec::with_capacity(batch.puts.len() + batch.deletes.len() + batch.adds.len());
-    effects.extend(batch.deletes.into_iter().map(|(family, key)| (family, key, None)));
-    effects.extend(batch.puts.into_iter().map(|(family, key, value)| (family, key, Some(Bytes::from(value)))));
+    let mut after = After { rows, effects: Vec::new() };
+    after.effects.extend(batch.deletes.into_iter().map(|(family, key)| (family, key, None)));
+    after.effects.extend(batch.puts.into_iter().map(|(family, key, value)| (family, key, Some(Bytes::from(value)))));
     for (family, key, delta) in batch.adds {
-        // Batches add to few counters, but delete and put many rows: only what this batch wrote itself to the same
-        // key stands between the counter and the database.
-        let own = effects.iter().rev().find(|effect| effect.0 == family && effect.1 == key);
-        let before = match own {
-            Some((_, _, value)) => value.clone(),
-            None => rows.row(family, &key)?,
-        };
-        let after = added(family, before.as_deref(), delta)?;
-        effects.push((family, key, after));
+        let counter = added(family, after.row(family, &key)?.as_deref(), delta)?;
+        after.effects.push((family, key, counter));
     }
-    Ok(Verdict::Apply(effects))
+    for (family, prefix, value) in batch.appends {
+        after.append(family, prefix, value)?;
+    }
+    for (index, limit) in batch.limits.iter().enumerate() {
+        let was = counter(limit.family, rows.row(limit.family, &limit.key)?.as_deref())?;
+        let becomes = counter(limit.family, after.row(limit.family, &limit.key)?.as_deref())?;
+        if becomes > was && becomes > limit.max {
+            return Ok(Verdict::LimitExceeded(index, was));
+        }
+    }
+    Ok(Verdict::Apply(after.effects))
+}
+
+/// The rows as a batch leaves them.
+struct After<'a> {
+    rows: &'a dyn Rows,
+    effects: Vec<Effect>,
+}
+
+impl After<'_> {
+    /// Batches count and append under few keys, but delete and put many rows: only what this batch wrote itself to the
+    /// same key stands between the row and the database.
+    fn row(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>> {
+        match self.effects.iter().rev().find(|effect| effect.0 == family && effect.1 == key) {
+            Some((_, _, value)) => Ok(value.clone()),
+            None => self.rows.row(family, key),
+        }
+    }
+
+    fn append(&mut self, family: Family, prefix: Vec<u8>, value: Vec<u8>) -> Result<()> {
+        let position = last_position(family, self.row(family, &prefix)?.as_deref())? + 1;
+        let mut key = prefix.clone();
+        key.extend_from_slice(&position.to_be_bytes());
+        self.effects.push((family, key, Some(Bytes::from(value))));
+        self.effects.push((family, prefix, Some(Bytes::copy_from_slice(&position.to_be_bytes()))));
+        Ok(())
+    }
+}
+
+/// The position that was given last, from the row that keeps it.
+fn last_position(family: Family, row: Option<&[u8]>) -> Result<u64> {
+    let Some(row) = row else { return Ok(0) };
+    let position = <[u8; 8]>::try_from(row).map(u64::from_be_bytes).ok().filter(|position| *position < u64::MAX);
+    position.ok_or_else(|| {
+        let what = format!("the last position of appended rows in {} bytes", row.len());
+        StoreError::Corrupt(Corruption::Row { family: family.name(), what })
+    })
+}
+
+/// What a counter stands at.
+fn counter(family: Family, row: Option<&[u8]>) -> Result<i64> {
+    let Some(value) = row else { return Ok(0) };
+    let value = <[u8; 8]>::try_from(value).map_err(|_| {
+        let what = format!("a counter of {} bytes in place of 8", value.len());
+        StoreError::Corrupt(Corruption::Row { family: family.name(), what })
+    })?;
+    Ok(i64::from_le_bytes(value))
 }
 
 /// The counter's row after `delta`; `None` where it reaches zero.
 fn added(family: Family, before: Option<&[u8]>, delta: i64) -> Result<Option<Bytes>> {
-    let damaged = |what: String| StoreError::Corrupt(Corruption::Row { family: family.name(), what });
-    let before = match before {
-        None => 0,
-        Some(value) => {
-            let value = <[u8; 8]>::try_from(value)
-                .map_err(|_| damaged(format!("a counter of {} bytes in place of 8", value.len())))?;
-            i64::from_le_bytes(value)
-        }
-    };
-    let after = before
-        .checked_add(delta)
-        .ok_or_else(|| damaged(format!("a counter at {before} overflows when {delta} is added")))?;
+    let before = counter(family, before)?;
+    let after = before.checked_add(delta).ok_or_else(|| {
+        let what = format!("a counter at {before} overflows when {delta} is added");
+        StoreError::Corrupt(Corruption::Row { family: family.name(), what })
+    })?;
     Ok((after != 0).then(|| Bytes::copy_from_slice(&after.to_le_bytes())))
 }
 

@@ -56,6 +56,7 @@ pub struct Edit {
     changes: Vec<Change>,
     head: Option<Head>,
     extra: Batch,
+    limits: Vec<(Usage, u64)>,
 }
 
 /// How a commit ended.
@@ -66,6 +67,19 @@ pub enum Outcome {
     /// The key, its bucket or what else the edit relied on has changed since it was read. Read again and decide anew;
     /// the data that was to become visible comes back for that.
     Conflict(Option<Staged>),
+    /// The bucket's usage would have grown beyond a limit of the edit's; nothing was written.
+    OverQuota(OverQuota),
+}
+
+/// Which limit an edit would have exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverQuota {
+    /// The figure that is limited.
+    pub figure: Usage,
+    /// What it stood at.
+    pub used: u64,
+    /// The most that it may become.
+    pub max: u64,
 }
 
 impl KeyView {
@@ -79,7 +93,7 @@ impl KeyView {
     /// Starts an edit. `head` is what the key's head becomes: `None` removes it, or leaves an unversioned key without.
     #[must_use]
     pub fn edit(self, changes: Vec<Change>, head: Option<Head>) -> Edit {
-        Edit { view: self, changes, head, extra: Batch::default() }
+        Edit { view: self, changes, head, extra: Batch::default(), limits: Vec::new() }
     }
 }
 
@@ -87,8 +101,24 @@ impl Edit {
     /// Adds rows of another kind to the same commit: an upload's end, an event.
     #[must_use]
     pub(crate) fn with(mut self, extra: Batch) -> Self {
-        self.extra = extra;
+        self.extra.join(extra);
         self
+    }
+
+    /// Puts an event into the outbox, in the same commit: it exists exactly if the change does. At most
+    /// [`MAX_EVENT_BYTES`](super::MAX_EVENT_BYTES), else the commit fails.
+    pub fn append_event(&mut self, event: Vec<u8>) {
+        super::outbox::append(&mut self.extra, event);
+    }
+
+    /// Refuses the edit with [`Outcome::OverQuota`] where it would raise this figure of the bucket's usage beyond
+    /// `max`; exact, however many edits race. An edit that leaves the figure as it is, or lowers it, is never refused.
+    /// Usage counts the bytes and the number of all versions, current ones included; parts of open uploads are
+    /// counted when the completion makes them an object.
+    pub fn limit_usage(&mut self, figure: Usage, max: u64) {
+        let bucket = self.view.bucket.id;
+        self.extra.limit(Family::Counters, keys::usage(bucket, figure), i64::try_from(max).unwrap_or(i64::MAX));
+        self.limits.push((figure, max));
     }
 
     fn batch(&self, store: &Store) -> Batch {
@@ -236,9 +266,13 @@ impl Store {
 
     async fn commit_edit(&self, mut edit: Edit) -> Result<Outcome> {
         for _ in 0..ATTEMPTS {
-            if self.kv.commit(edit.batch(self)).await? == Commit::Committed {
-                edit.note_committed(self);
-                return Ok(Outcome::Committed);
+            match self.kv.commit(edit.batch(self)).await? {
+                Commit::Committed => {
+                    edit.note_committed(self);
+                    return Ok(Outcome::Committed);
+                }
+                Commit::LimitExceeded { limit, before } => return Ok(edit.over_quota(limit, before)),
+                Commit::Conflict(_) => {}
             }
             // Another upload may have made the same data known first: then this commit can still succeed.
             if !edit.refresh_staged(self).await? {
@@ -250,6 +284,12 @@ impl Store {
 }
 
 impl Edit {
+    /// The edit's limits are the only ones of its batch, in their order.
+    fn over_quota(&self, limit: usize, before: i64) -> Outcome {
+        let (figure, max) = self.limits.get(limit).copied().unwrap_or((Usage::Bytes, 0));
+        Outcome::OverQuota(OverQuota { figure, used: u64::try_from(before).unwrap_or(0), max })
+    }
+
     fn into_staged(self) -> Option<Staged> {
         self.changes.into_iter().find_map(|change| match change {
             Change::PutCurrent(_, staged) => Some(staged),
@@ -280,6 +320,9 @@ impl Edit {
         }
         if removed || !self.extra.deletes.is_empty() {
             store.garbage_noted.notify_one();
+        }
+        if !self.extra.appends.is_empty() {
+            store.outbox_grown.send_replace(());
         }
     }
 }

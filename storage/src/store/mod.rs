@@ -17,6 +17,7 @@ mod identities;
 mod list;
 #[cfg(feature = "rocks")]
 mod open;
+mod outbox;
 mod read;
 mod segments;
 mod staged;
@@ -26,15 +27,16 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 
 pub(crate) use buckets::MAX_CONFIGS;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
-pub use commit::{Change, Edit, KeyView, Outcome};
+pub use commit::{Change, Edit, KeyView, Outcome, OverQuota};
 pub use identities::{IdentityChange, IdentityRow, MAX_IDENTITY_PAGE};
 pub use list::{Seek, Step};
 #[cfg(feature = "rocks")]
 pub use open::StoreOptions;
+pub use outbox::{BuriedLetter, MAX_EVENT_BYTES, MAX_OUTBOX_PAGE, OutboxBounds, OutboxEvent};
 pub use read::{DataReader, DataStream};
 pub use segments::segments_in_use;
 pub use staged::Staged;
@@ -88,6 +90,7 @@ pub struct Store {
     pub(crate) pins: Arc<Pins>,
     pub(crate) clock: VersionClock,
     pub(crate) garbage_noted: Notify,
+    pub(crate) outbox_grown: watch::Sender<()>,
     hashes: Arc<WorkerPool>,
     reads: WorkerPool,
     buffers: Arc<Semaphore>,
@@ -117,6 +120,7 @@ impl Store {
             pins: Pins::new(),
             clock: VersionClock::default(),
             garbage_noted: Notify::new(),
+            outbox_grown: watch::Sender::new(()),
             hashes: Arc::new(WorkerPool::new("hash", limits.hash_threads, QUEUED_JOBS)?),
             reads: WorkerPool::new("index-read", limits.index_read_threads, QUEUED_JOBS)?,
             buffers: Arc::new(Semaphore::new(limits.buffer_bytes / BUFFER_UNIT)),
@@ -212,11 +216,11 @@ impl Store {
         self.scan(scan, Vec::new(), collect).await
     }
 
-    /// Commits; a check that does not hold is [`crate::StoreError::Conflict`].
+    /// Commits; a check (or a limit) that does not hold is [`crate::StoreError::Conflict`].
     pub(crate) async fn commit_batch(&self, batch: Batch) -> Result<()> {
         match self.kv.commit(batch).await? {
             Commit::Committed => Ok(()),
-            Commit::Conflict(_) => Err(crate::StoreError::Conflict),
+            Commit::Conflict(_) | Commit::LimitExceeded { .. } => Err(crate::StoreError::Conflict),
         }
     }
 

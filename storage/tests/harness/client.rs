@@ -85,6 +85,7 @@ impl Client {
             match self.store.commit(edit).await? {
                 Outcome::Committed => return Ok(version.id),
                 Outcome::Conflict(again) => staged = again.expect("a refused edit gives its data back"),
+                Outcome::OverQuota(quota) => panic!("no edit of this client has a limit: {quota:?}"),
             }
         }
         Err(StoreError::Contention(ATTEMPTS))

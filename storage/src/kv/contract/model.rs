@@ -8,11 +8,11 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::{Fixture, Row};
 use crate::error::Result;
-use crate::kv::{Batch, Check, Commit, Family, Kv, Scan, Visit};
+use crate::kv::{Batch, Check, Commit, Family, Kv, Limit, Scan, Visit};
 
 type Model = BTreeMap<(Family, Vec<u8>), Vec<u8>>;
 
-const MODELLED: [Family; 3] = [Family::Current, Family::Versions, Family::Counters];
+const MODELLED: [Family; 4] = [Family::Current, Family::Versions, Family::Counters, Family::Outbox];
 
 /// The contract of [`Batch`], written as plainly as possible.
 fn apply_to_model(model: &mut Model, batch: &Batch) -> Commit {
@@ -27,6 +27,10 @@ fn apply_to_model(model: &mut Model, batch: &Batch) -> Commit {
             return Commit::Conflict(index);
         }
     }
+    let counted = |model: &Model, slot: &(Family, Vec<u8>)| {
+        model.get(slot).map_or(0, |row| i64::from_le_bytes(row[..].try_into().expect("eight bytes")))
+    };
+    let untouched = model.clone();
     for (family, key) in &batch.deletes {
         model.remove(&(*family, key.clone()));
     }
@@ -35,12 +39,26 @@ fn apply_to_model(model: &mut Model, batch: &Batch) -> Commit {
     }
     for (family, key, delta) in &batch.adds {
         let slot = (*family, key.clone());
-        let before = model.get(&slot).map_or(0, |row| i64::from_le_bytes(row[..].try_into().expect("eight bytes")));
+        let before = counted(model, &slot);
         if before + delta == 0 {
             model.remove(&slot);
         } else {
             model.insert(slot, (before + delta).to_le_bytes().to_vec());
         }
+    }
+    for (index, limit) in batch.limits.iter().enumerate() {
+        let slot = (limit.family, limit.key.clone());
+        let (before, after) = (counted(&untouched, &slot), counted(model, &slot));
+        if after > before && after > limit.max {
+            *model = untouched;
+            return Commit::LimitExceeded { limit: index, before };
+        }
+    }
+    for (family, prefix, value) in &batch.appends {
+        let last = model.get(&(*family, prefix.clone()));
+        let next = 1 + last.map_or(0, |row| u64::from_be_bytes(row[..].try_into().expect("eight bytes")));
+        model.insert((*family, [prefix.as_slice(), &next.to_be_bytes()].concat()), value.clone());
+        model.insert((*family, prefix.clone()), next.to_be_bytes().to_vec());
     }
     Commit::Committed
 }
@@ -57,14 +75,28 @@ fn any_batch() -> impl Strategy<Value = Batch> {
     let value = prop::collection::vec(any::<u8>(), 0..3);
     let unchanged = (plain_family(), short_key(), prop::option::of(value.clone()))
         .prop_map(|(family, key, was)| Check::Unchanged { family, key, was: was.map(Bytes::from) });
+    let log = prop::collection::vec(any::<u8>(), 0..3);
+    let limit = (short_key(), -2..6_i64).prop_map(|(key, max)| Limit { family: Family::Counters, key, max });
     let prefix = (plain_family(), short_key()).prop_map(|(family, prefix)| Check::PrefixEmpty { family, prefix });
     (
         prop::collection::vec(prop_oneof![unchanged, prefix], 0..2),
         prop::collection::vec((plain_family(), short_key(), value), 0..5),
         prop::collection::vec((plain_family(), short_key()), 0..5),
         prop::collection::vec((Just(Family::Counters), short_key(), -2..3_i64), 0..4),
+        prop::collection::vec(
+            (Just(Family::Outbox), prop::sample::select(vec![b"x".to_vec(), b"y".to_vec()]), log),
+            0..3,
+        ),
+        prop::collection::vec(limit, 0..2),
     )
-        .prop_map(|(checks, puts, deletes, adds)| Batch { checks, puts, deletes, adds })
+        .prop_map(|(checks, puts, deletes, adds, appends, limits)| Batch {
+            checks,
+            puts,
+            deletes,
+            adds,
+            appends,
+            limits,
+        })
 }
 
 /// What the model says that a scan shows when each row in `seeks` answers with a seek past all keys that it begins.

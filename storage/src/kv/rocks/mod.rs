@@ -327,7 +327,7 @@ impl Kv for RocksKv {
             ("index_commits", "Batches committed.", commits),
             ("index_groups", "Groups of batches written, one sync each.", groups),
             ("index_group_size", "Mean batches in a group.", if groups > 0.0 { commits / groups } else { 0.0 }),
-            ("index_conflicts", "Batches refused because a check did not hold.", of(&figures.conflicts)),
+            ("index_conflicts", "Batches refused because a check or a limit did not hold.", of(&figures.conflicts)),
             ("index_queue", "Batches that wait to be committed.", of(&figures.queued)),
             ("index_write_seconds", "Time in writing and syncing groups.", of(&figures.write_micros) / 1e6),
             ("index_cache_bytes", "Memory of cached blocks and memtables.", bytes(memory.cache.get_usage())),
