@@ -18,6 +18,7 @@
 //! | [`http_date`] | when an HTTP date is |
 //! | [`cors`] | which rules of cross-origin sharing may be, and what they let a page do |
 //! | [`post_form`] | what a browser's form must hold, and what its policy allows |
+//! | [`notification`] | which events go where, and how they are written |
 //! | [`acl`] | whom an access control list grants what |
 //! | [`ownership`] | who owns a new object, and whether lists count |
 //! | [`public_access`] | what Block Public Access forbids |
@@ -41,6 +42,7 @@ pub mod iam;
 pub mod listing;
 pub mod metadata;
 pub mod multipart;
+pub mod notification;
 pub mod object_key;
 pub mod ownership;
 pub mod post_form;
