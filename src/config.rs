@@ -3,11 +3,13 @@
 //!
 //! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
 
+mod events;
 mod identity;
 mod layers;
 mod quantity;
 mod raw;
 
+pub use events::{MAX_EVENT_TARGETS, RawEventTarget, event_target, event_target_of_json};
 pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
 pub use quantity::{ByteSize, parse_duration};
@@ -17,6 +19,7 @@ pub use raw::{
 };
 
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
+use crate::outbound::events::target::EventTarget;
 use crate::rules::ownership::ObjectOwnership;
 use layers::Setting;
 use std::net::SocketAddr;
@@ -50,6 +53,8 @@ pub struct Config {
     pub log: LogConfig,
     pub identity: IdentityConfig,
     pub audit: AuditConfig,
+    /// Where bucket notifications may be sent to; no two have one name.
+    pub event_targets: Vec<EventTarget>,
     /// Accounts beside root, each with its one access key.
     pub accounts: Vec<(Account, AccessKey)>,
 }
@@ -136,6 +141,7 @@ impl Config {
             log: log(layers)?,
             identity: identity::identity(layers)?,
             audit: identity::audit(layers)?,
+            event_targets: events::event_targets(layers.event_targets())?,
             accounts: accounts(layers)?,
         })
     }

@@ -55,7 +55,7 @@ fn every_key_is_documented_and_every_documented_key_exists() {
 #[test]
 fn the_values_shown_are_the_defaults() {
     let text = with_everything_switched_on(&documentation());
-    let shown = config_of(text.split("[[account]]").next().expect("a first part"));
+    let shown = config_of(text.split("[[").next().expect("a first part"));
     let environment = Environment::from_pairs([("CAIRN_STORAGE_DATA", "/var/lib/cairn")]).expect("utf-8");
     let layers = Layers::gather(RawConfig::default(), &environment, None).expect("layers");
     let defaults = Config::from_layers(&layers).expect("valid");
@@ -64,16 +64,19 @@ fn the_values_shown_are_the_defaults() {
 
 #[test]
 fn the_file_is_valid_as_it_is_and_with_everything_switched_on() {
-    assert!(config_of(&documentation()).accounts.is_empty());
+    let config = config_of(&documentation());
+    assert!(config.accounts.is_empty() && config.event_targets.is_empty());
     let config = config_of(&with_everything_switched_on(&documentation()));
     assert_eq!(config.accounts.len(), 1);
+    let kinds: BTreeSet<_> = config.event_targets.iter().map(|target| target.kind.as_str()).collect();
+    assert_eq!(kinds.len(), 11, "one example for each kind: {kinds:?}");
 }
 
 #[test]
-fn every_key_but_accounts_has_its_variable() {
+fn every_key_outside_of_lists_of_tables_has_its_variable() {
     for key in keys() {
         let expected = format!("CAIRN_{}_{}", key.section, key.name).to_uppercase();
         let variable = key.environment_variable();
-        assert_eq!(variable, (key.section != "account").then_some(expected), "{key}");
+        assert_eq!(variable, (!["account", "event_target"].contains(&key.section)).then_some(expected), "{key}");
     }
 }

@@ -16,6 +16,9 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
     for directory in &config.storage.data {
         writeln!(out, "  Data        {}", directory.display())?;
     }
+    for target in &config.event_targets {
+        writeln!(out, "  Events      {} ({})", target.name, target.kind.as_str())?;
+    }
     for (account, key) in &config.accounts {
         writeln!(out, "  Account     {} {:?}, access key {}", account.id, account.display_name, key.access_key_id)?;
     }

@@ -1,6 +1,7 @@
 //! Where settings come from, strongest first: flags, environment, file. Defaults are added by [`super::Config`].
 
 use super::ConfigError;
+use super::events::{self, RawEventTarget};
 use super::raw::{self, Key, List, RawConfig, Scalar};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -54,6 +55,11 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The names of all variables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Variables that resemble settings but are none, each with the name that may have been meant.
     ///
     /// They are worth a warning and no more: Kubernetes itself sets `CAIRN_PORT_9000_TCP` and the like for
@@ -62,7 +68,9 @@ impl Environment {
     pub fn unknown(&self) -> Vec<(String, Option<String>)> {
         let mut known: Vec<String> = raw::keys().iter().filter_map(Key::environment_variable).collect();
         known.extend(OTHER_VARIABLES.iter().map(|name| (*name).to_owned()));
-        let stranger = |name: &&String| !known.contains(name) && !set_by_kubernetes(name);
+        let stranger = |name: &&String| {
+            !known.contains(name) && !name.starts_with(events::ENVIRONMENT_PREFIX) && !set_by_kubernetes(name)
+        };
         let with_hint = |name: &String| {
             let hint = raw::did_you_mean(name, known.iter().map(String::as_str));
             (name.clone(), hint.map(str::to_owned))
@@ -103,8 +111,10 @@ impl Layers {
     /// If the file cannot be read, is not TOML or has a key that does not exist.
     pub fn gather(flags: RawConfig, environment: &Environment, file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut layers = vec![(Origin::Flags, flags), (Origin::Environment, from_environment(environment)?)];
+        let mut raw = file.map(read_file).transpose()?.unwrap_or_default();
+        events::apply_environment(&mut raw.event_target, environment)?;
         if let Some(path) = file {
-            layers.push((Origin::File(path.to_owned()), read_file(path)?));
+            layers.push((Origin::File(path.to_owned()), raw));
         }
         Ok(Self(layers))
     }
@@ -141,6 +151,11 @@ impl Layers {
             let value = get(raw).as_ref().map(|list| list.0.as_slice()).filter(|list| !list.is_empty())?;
             Some(Setting { key: Key { section, name }, origin, value })
         })
+    }
+
+    /// The tables of the file, which alone has any.
+    pub(super) fn event_targets(&self) -> &[RawEventTarget] {
+        self.0.iter().map(|(_, raw)| raw.event_target.as_slice()).find(|tables| !tables.is_empty()).unwrap_or_default()
     }
 
     pub(super) fn accounts(&self) -> impl Iterator<Item = &raw::RawAccount> {

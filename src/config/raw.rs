@@ -3,6 +3,7 @@
 //! The structs are the only list of keys there is: the documentation's test, the environment's names and the
 //! hints for misspelt keys are all read from them by [`keys`].
 
+use super::events::{RawEventTarget, all_keys};
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use std::fmt;
@@ -17,6 +18,7 @@ pub struct RawConfig {
     pub log: RawLog,
     pub identity: RawIdentity,
     pub audit: RawAudit,
+    pub event_target: Vec<RawEventTarget>,
     pub account: Vec<RawAccount>,
 }
 
@@ -160,17 +162,19 @@ impl<'de> Deserialize<'de> for List {
 /// A configuration key: its TOML table and its name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// The TOML table; `account` is an array of tables.
+    /// The TOML table; `event_target` and `account` are arrays of tables.
     pub section: &'static str,
     /// The name within the table.
     pub name: &'static str,
 }
 
 impl Key {
-    /// The environment variable that mirrors this key; accounts exist only in the file.
+    /// The environment variable that mirrors this key; tables of which there are several have none (those of event
+    /// targets are named after the target).
     #[must_use]
     pub fn environment_variable(&self) -> Option<String> {
-        (self.section != "account").then(|| format!("CAIRN_{}_{}", self.section, self.name).to_ascii_uppercase())
+        (!matches!(self.section, "account" | "event_target"))
+            .then(|| format!("CAIRN_{}_{}", self.section, self.name).to_ascii_uppercase())
     }
 }
 
@@ -190,10 +194,12 @@ pub fn keys() -> Vec<Key> {
         ("log", field_names::<RawLog>()),
         ("identity", field_names::<RawIdentity>()),
         ("audit", field_names::<RawAudit>()),
+        ("event_target", &all_keys()),
         ("account", field_names::<RawAccount>()),
     ];
-    let keys_of =
-        |(section, names): (&'static str, &'static [&'static str])| names.iter().map(move |name| Key { section, name });
+    let keys_of = |(section, names): (&'static str, &[&'static str])| {
+        names.iter().map(|name| Key { section, name }).collect::<Vec<_>>()
+    };
     sections.into_iter().flat_map(keys_of).collect()
 }
 
@@ -204,7 +210,7 @@ pub fn sections() -> &'static [&'static str] {
 }
 
 /// Asks a struct's derived `Deserialize` for the names it would accept.
-fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub(super) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     // Always an error: the deserializer notes the names and has no value to give.
     let _ = T::deserialize(NoteFields(&mut names));
