@@ -11,6 +11,7 @@
 //! | [`telemetry`] | logs, metrics, the audit trail | who is measured |
 //! | [`protocol`] | HTTP, `s3s`, XML, signatures, the one table of S3's error codes, the one place that authorises | RocksDB, files |
 //! | [`object`] | S3's operations on domain types | HTTP, XML, headers |
+//! | [`event_targets`] | where events can go: of the file, and put at run time | who asked |
 //! | [`identity`] | IAM's operations on domain types: who a key stands for, users, roles, policies, sessions | HTTP, XML, headers |
 //! | [`outbound`] | every connection that the server opens itself: identity providers, the audit webhook | who asked |
 //! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
@@ -23,6 +24,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod event_targets;
 pub mod identity;
 pub mod object;
 pub mod outbound;

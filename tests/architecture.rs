@@ -57,6 +57,21 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "identities know no HTTP, no XML, no engines",
     ),
     (
+        "src/event_targets",
+        &[
+            "s3s",
+            "hyper::",
+            "http::",
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::object",
+        ],
+        "targets do not know who sends to them",
+    ),
+    (
         "src/protocol",
         &[
             "rocksdb",

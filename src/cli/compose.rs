@@ -9,11 +9,13 @@ use storage::store::{Limits, StoreOptions};
 use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
+use crate::config::event_target_of_json;
+use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
 use crate::object::{Objects, Settings};
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
-use crate::server::{Peer, health_response};
+use crate::server::{Peer, Stage, health_response};
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::sessions::SessionsWorker;
 
@@ -52,9 +54,19 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         gauges.extend(figures.gauges());
         gauges
     });
-    let settings =
-        Settings { region: config.server.region.clone(), default_ownership: config.server.default_object_ownership };
+    let settings = Settings {
+        region: config.server.region.clone(),
+        default_ownership: config.server.default_object_ownership,
+        accounts: Arc::clone(sts.identities().accounts()),
+    };
     let objects = Objects::new(Arc::clone(&store), settings);
+    let makers = Makers {
+        read: event_target_of_json,
+        open: |target| Err(format!("targets of the kind {} cannot be opened", target.kind.as_str())),
+    };
+    let event_targets =
+        EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
+    let stage = health.clone();
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         region: config.server.region.clone(),
@@ -68,6 +80,8 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
             Connection { peer: peer.map(|peer| peer.address), tls: peer.and_then(|peer| peer.tls_version) }
         },
         audit: sinks.audit(),
+        event_targets,
+        draining: Arc::new(move || stage.stage() == Stage::Draining),
         post_signature_v2: config.server.post_signature_v2,
         failed_signatures_per_minute: config.identity.failed_signatures_per_minute,
     };

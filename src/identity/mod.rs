@@ -123,6 +123,12 @@ impl Identities {
         &self.0.sealer
     }
 
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
+
     /// A number that is raised by each commit that may change what a caller may do.
     #[must_use]
     pub fn generation(&self) -> u64 {

@@ -13,6 +13,7 @@ use storage::store::IdentityChange;
 use storage::types::BucketId;
 use storage::{Corruption, StoreError};
 
+use super::event::{Cause, EventName, Origin};
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
 use crate::rules::acl::Acl;
 use crate::rules::iam::{Policy, PolicyKind};
@@ -26,6 +27,7 @@ const ACL: u8 = 33;
 const OWNERSHIP: u8 = 34;
 const PUBLIC_ACCESS_BLOCK: u8 = 35;
 pub(super) const CORS: u8 = 36;
+pub(super) const NOTIFICATION: u8 = 37;
 
 /// The number of the access control list among a version's sub-resources. Stored: never reuse it.
 const VERSION_ACL: u8 = 1;
@@ -286,15 +288,19 @@ impl Objects {
         self.find_object(bucket, key, version).await
     }
 
-    /// Replaces the access control list of an object, or of one of its versions.
+    /// Replaces the access control list of an object, or of one of its versions. Events tell of it where it becomes
+    /// another one.
     pub async fn set_object_acl(
         &self,
         bucket: &BucketRecord,
         key: &str,
         version: Option<VersionLabel>,
         acl: Option<&Acl>,
+        origin: &Arc<Origin>,
     ) -> Result<Option<VersionLabel>> {
-        self.update_object(bucket, key, version, |object| set_object_acl(&mut object.attributes, acl)).await
+        let cause = Cause { event: EventName::ObjectAclPut, origin: Arc::clone(origin) };
+        let set = |object: &mut ObjectRecord| set_object_acl(&mut object.attributes, acl);
+        self.update_object(bucket, key, version, set, Some(&cause)).await
     }
 }
 

@@ -1,13 +1,16 @@
 //! Copies: a new reference to the same data, whatever its size.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use storage::index::records::{
     Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, Data, ObjectRecord, VersionRecord,
 };
 use storage::types::Timestamp;
 
+use super::event::{Cause, EventName, Origin};
 use super::get::{ByteStream, Opened};
-use super::put::{Written, check_new_object};
+use super::put::{NewVersion, Written, check_new_object};
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
 use crate::rules::Refusal;
 use crate::rules::checksums::ChecksumHasher;
@@ -65,6 +68,8 @@ pub struct CopyObject {
     pub condition: WriteCondition,
     /// The checksum algorithm that the copy is to have.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// Who copies.
+    pub origin: Arc<Origin>,
 }
 
 /// A copy that was made.
@@ -79,7 +84,8 @@ pub struct Copied {
 impl Objects {
     /// Copies an object. The data is shared, not moved; only a checksum that the source does not have costs a read.
     pub async fn copy_object(&self, request: CopyObject) -> Result<Copied> {
-        let CopyObject { source, bucket, key, owner, attributes, condition, checksum } = request;
+        let CopyObject { source, bucket, key, owner, attributes, condition, checksum, origin } = request;
+        let cause = Cause { event: EventName::ObjectCreatedCopy, origin };
         for _ in 0..ATTEMPTS {
             let (version, object) = self.copy_source(&source).await?;
             check_changes(&source, (&bucket, &key), &attributes)?;
@@ -104,7 +110,8 @@ impl Objects {
                 }
             };
             let copy = ObjectRecord { checksum, attributes: new_attributes, ..object };
-            let written = self.put_version(&bucket, &key, &owner, &condition, copy, staged).await?;
+            let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
+            let written = self.put_version(new, copy, staged).await?;
             return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });
         }
         Err(contention())

@@ -1,10 +1,13 @@
 //! Deletions: of a key, of a version, of up to a thousand at once.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt;
 use storage::index::records::{BucketRecord, Content, Head, VersionRecord, Versioning};
 use storage::store::{Change, Edit, KeyView, Outcome};
 use storage::types::Timestamp;
 
+use super::event::{EventName, Origin, Told, telling};
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention, current_state, known};
 use crate::rules::conditions::DeleteCondition;
 use crate::rules::versioning::{self, Deletion, Fate, Replacement};
@@ -25,6 +28,8 @@ pub struct DeleteObject {
     pub version: Option<VersionLabel>,
     /// What must hold of the key's current object.
     pub condition: DeleteCondition,
+    /// Who deletes. What the server deletes by itself is an expiration.
+    pub origin: Arc<Origin>,
 }
 
 /// What a deletion did.
@@ -59,8 +64,8 @@ impl Objects {
                 request.condition.check(&request.key, current_state(newest.as_ref()))?;
             }
             let decision = match request.version {
-                None => self.delete_current(view, &request.owner).await?,
-                Some(label) => self.delete_version(view, label).await?,
+                None => self.delete_current(view, &request.owner, &request.origin).await?,
+                Some(label) => self.delete_version(view, label, &request.origin).await?,
             };
             match decision {
                 Decision::Nothing(deleted) => return Ok(deleted),
@@ -80,12 +85,20 @@ impl Objects {
         futures_util::stream::iter(deletions).buffered(CONCURRENT).collect().await
     }
 
-    async fn delete_current(&self, view: KeyView, owner: &str) -> Result<Decision> {
+    async fn delete_current(&self, view: KeyView, owner: &str, origin: &Origin) -> Result<Decision> {
         let null_order = view.head.as_ref().and_then(|head| head.null_order);
         let current = view.current.as_ref().map(known);
         match versioning::delete(view.bucket.versioning, current, null_order) {
-            Deletion::Remove if view.current.is_none() => Ok(Decision::Nothing(Deleted::default())),
-            Deletion::Remove => Ok(Decision::commit(view.edit(vec![Change::RemoveCurrent], None), Deleted::default())),
+            Deletion::Remove => {
+                let event = self.event(&view, removal(origin), origin, Told::removed(None)).await?;
+                let changes = match view.current {
+                    // Amazon S3 tells of the deletion of what is not there, too.
+                    None if event.is_none() => return Ok(Decision::Nothing(Deleted::default())),
+                    None => Vec::new(),
+                    Some(_) => vec![Change::RemoveCurrent],
+                };
+                Ok(Decision::commit(telling(view.edit(changes, None), event), Deleted::default()))
+            }
             Deletion::Mark(replacement) => {
                 let marker = VersionRecord {
                     id: self.store.next_id(view.last_order()),
@@ -97,8 +110,10 @@ impl Objects {
                 let deleted = Deleted { label: Some(VersionLabel::of(&marker)), delete_marker: true };
                 let mut changes = self.make_way(&view, replacement).await?;
                 let head = head_after(&view, replacement, marker.id.order);
+                let told = Told::written(view.bucket.versioning, &marker);
+                let event = self.event(&view, marking(origin), origin, told).await?;
                 changes.push(Change::PutMarker(marker));
-                Ok(Decision::commit(view.edit(changes, head), deleted))
+                Ok(Decision::commit(telling(view.edit(changes, head), event), deleted))
             }
         }
     }
@@ -118,14 +133,14 @@ impl Objects {
         Ok(changes)
     }
 
-    async fn delete_version(&self, view: KeyView, label: VersionLabel) -> Result<Decision> {
+    async fn delete_version(&self, view: KeyView, label: VersionLabel, origin: &Origin) -> Result<Decision> {
         let labelled = |deleted: Deleted| match view.bucket.versioning {
             Versioning::Unversioned => Deleted { label: Some(VersionLabel::Null), ..deleted },
             Versioning::Enabled | Versioning::Suspended => deleted,
         };
         let deleted = labelled(Deleted { label: Some(label), delete_marker: false });
         if let Some(current) = view.current.as_ref().filter(|current| VersionLabel::of(current) == label) {
-            return self.remove_current(current.clone(), view, deleted).await;
+            return self.remove_current(current.clone(), view, deleted, origin).await;
         }
         let Some(version) = self.noncurrent_labelled(&view, label).await? else {
             return Ok(Decision::Nothing(deleted));
@@ -139,10 +154,17 @@ impl Objects {
         let head = head_without(&view, version.id.order, nothing_left);
         let mut changes = vec![Change::RemoveNoncurrent(version)];
         changes.extend(next.filter(|next| next.object().is_some()).cloned().map(Change::Promote));
-        Ok(Decision::commit(view.edit(changes, head), deleted))
+        let event = self.event(&view, removal(origin), origin, Told::removed(label.id())).await?;
+        Ok(Decision::commit(telling(view.edit(changes, head), event), deleted))
     }
 
-    async fn remove_current(&self, current: VersionRecord, view: KeyView, deleted: Deleted) -> Result<Decision> {
+    async fn remove_current(
+        &self,
+        current: VersionRecord,
+        view: KeyView,
+        deleted: Deleted,
+        origin: &Origin,
+    ) -> Result<Decision> {
         let mut changes = vec![Change::RemoveCurrent];
         let mut head = None;
         if view.bucket.versioning != Versioning::Unversioned {
@@ -150,7 +172,9 @@ impl Objects {
             head = head_without(&view, current.id.order, next.is_none());
             changes.extend(next.filter(|next| next.object().is_some()).map(Change::Promote));
         }
-        Ok(Decision::commit(view.edit(changes, head), deleted))
+        let removed = deleted.label.and_then(VersionLabel::id);
+        let event = self.event(&view, removal(origin), origin, Told::removed(removed)).await?;
+        Ok(Decision::commit(telling(view.edit(changes, head), event), deleted))
     }
 
     /// The noncurrent version or delete marker with this label.
@@ -166,6 +190,20 @@ impl Objects {
         let Some(order) = order else { return Ok(None) };
         let version = self.store.noncurrent_at(view.bucket.id, &view.key, order).await?;
         Ok(version.filter(|version| VersionLabel::of(version) == label))
+    }
+}
+
+/// What events call the removal of something for good.
+fn removal(origin: &Origin) -> EventName {
+    if origin.is_server() { EventName::LifecycleExpirationDelete } else { EventName::ObjectRemovedDelete }
+}
+
+/// What events call a new delete marker.
+fn marking(origin: &Origin) -> EventName {
+    if origin.is_server() {
+        EventName::LifecycleExpirationDeleteMarkerCreated
+    } else {
+        EventName::ObjectRemovedDeleteMarkerCreated
     }
 }
 

@@ -87,6 +87,15 @@ impl VersionLabel {
         if version.null { Self::Null } else { Self::Id(version.id) }
     }
 
+    /// The version's id; the null version has none.
+    #[must_use]
+    pub fn id(self) -> Option<VersionId> {
+        match self {
+            Self::Null => None,
+            Self::Id(id) => Some(id),
+        }
+    }
+
     /// The label that answers carry: none in a bucket that was never versioned.
     #[must_use]
     pub fn in_bucket(versioning: Versioning, version: &VersionRecord) -> Option<Self> {

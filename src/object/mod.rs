@@ -11,8 +11,10 @@ mod copy;
 mod cors;
 mod delete;
 mod error;
+mod event;
 mod get;
 mod list;
+mod listen;
 mod multipart;
 mod put;
 mod quota;
@@ -30,13 +32,17 @@ pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use copy::{Copied, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
+pub use event::{Cause, Event, EventName, Origin};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
+pub use listen::{Listening, MAX_LISTENERS};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
 pub use put::{PutObject, Written};
 pub use quota::BucketUsage;
 
+use crate::accounts::Accounts;
 use crate::rules::conditions::Current;
+use crate::rules::notification::Configuration;
 use crate::rules::ownership::ObjectOwnership;
 use crate::rules::versioning::Known;
 use crate::rules::{Code, Refusal};
@@ -51,6 +57,8 @@ pub struct Settings {
     pub region: String,
     /// Object ownership of new buckets whose creation does not say.
     pub default_ownership: ObjectOwnership,
+    /// The accounts, by which events name a bucket's owner.
+    pub accounts: Arc<Accounts>,
 }
 
 /// S3's operations. Cheap to clone.
@@ -60,8 +68,11 @@ pub struct Objects {
     settings: Arc<Settings>,
     access: Arc<access::AccessCache>,
     cors: Arc<cors::CorsCache>,
+    notifications: Arc<event::NotificationCache>,
+    listeners: Arc<listen::Listeners>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
+    no_notification: Arc<Configuration>,
 }
 
 impl Objects {
@@ -73,7 +84,10 @@ impl Objects {
             settings: Arc::new(settings),
             access: Arc::new(access::cache()),
             cors: Arc::new(cors::cache()),
+            notifications: Arc::new(event::cache()),
+            listeners: Arc::default(),
             no_access_settings: Arc::default(),
+            no_notification: Arc::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Multipart uploads.
 
+use std::sync::Arc;
+
 use storage::StoreError;
 use storage::index::records::{
     Attributes, BucketRecord, ChecksumAlgorithm, ChecksumType, CompletedUpload, Data, ObjectRecord, PartRecord,
@@ -10,6 +12,7 @@ use storage::types::{Timestamp, UploadId};
 
 use super::body::Expected;
 use super::copy::Source;
+use super::event::{Cause, EventName, Origin};
 use super::get::{ByteStream, Opened, PartPage, slice};
 use super::put::{MAX_PUT_BYTES, Written, check_new_object};
 use super::{ATTEMPTS, Body, Error, Integrity, Objects, Result, VersionLabel, contention, current_state};
@@ -87,6 +90,8 @@ pub struct CompleteUpload {
     pub checksum: Option<(ChecksumAlgorithm, String)>,
     /// The header `x-amz-mp-object-size`.
     pub object_size: Option<u64>,
+    /// Who completes.
+    pub origin: Arc<Origin>,
 }
 
 impl Objects {
@@ -219,6 +224,8 @@ impl Objects {
 
     /// Makes the object of an upload's parts visible. No byte is copied. Repeating it answers the same again, for a day.
     pub async fn complete_upload(&self, request: CompleteUpload) -> Result<Written> {
+        let event = EventName::ObjectCreatedCompleteMultipartUpload;
+        let cause = Cause { event, origin: Arc::clone(&request.origin) };
         for _ in 0..ATTEMPTS {
             let upload = match self.upload(&request.bucket, &request.key, &request.upload_id).await {
                 Err(Error::Refused(refusal)) => return self.completed_before(&request, refusal).await,
@@ -235,7 +242,7 @@ impl Objects {
             request.condition.check_completion(&request.key, current_state(newest.as_ref()), initiation)?;
             let staged = self.store.assemble(&parts).await?;
             let object = ObjectRecord { data: staged.data(), ..object };
-            let (edit, written) = self.put_edit(view, owner, object, staged).await?;
+            let (edit, written) = self.put_edit(view, owner, object, staged, &cause).await?;
             let became = CompletedUpload {
                 bucket: request.bucket.id,
                 key: request.key.clone(),

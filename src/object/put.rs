@@ -5,6 +5,7 @@ use storage::store::{Change, Edit, KeyView, Outcome, Staged};
 use storage::types::Timestamp;
 
 use super::body::Expected;
+use super::event::{Cause, Told, telling};
 use super::{ATTEMPTS, Body, Integrity, Objects, Result, VersionLabel, contention, current_state, known};
 use crate::rules::checksums::Plan;
 use crate::rules::conditions::WriteCondition;
@@ -31,6 +32,18 @@ pub struct PutObject {
     pub integrity: Integrity,
     /// The body's length, where the client said it.
     pub length: Option<u64>,
+    /// Who writes, and how it is called in events: `ObjectCreated:Put` or `ObjectCreated:Post`.
+    pub cause: Cause,
+}
+
+/// Where a new version goes, and whose it is.
+pub(super) struct NewVersion<'a> {
+    pub bucket: &'a BucketRecord,
+    pub key: &'a str,
+    /// The canonical id of the account that will own it.
+    pub owner: &'a str,
+    pub condition: &'a WriteCondition,
+    pub cause: &'a Cause,
 }
 
 /// A version that was written.
@@ -45,7 +58,7 @@ pub struct Written {
 impl Objects {
     /// Writes an object: durable, and visible as a whole, when it answers.
     pub async fn put_object(&self, request: PutObject, body: Body) -> Result<Written> {
-        let PutObject { bucket, key, owner, attributes, condition, integrity, length } = request;
+        let PutObject { bucket, key, owner, attributes, condition, integrity, length, cause } = request;
         check_new_object(&key, &attributes)?;
         if condition != WriteCondition::Unconditional {
             // Decided again at the commit; this only spares the client an upload that is lost already.
@@ -67,25 +80,24 @@ impl Objects {
             checksum: Some(received.checksum),
             attributes,
         };
-        self.put_version(&bucket, &key, &owner, &condition, object, received.staged).await
+        let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
+        self.put_version(new, object, received.staged).await
     }
 
     /// Makes staged data the current version of a key.
     pub(super) async fn put_version(
         &self,
-        bucket: &BucketRecord,
-        key: &str,
-        owner: &str,
-        condition: &WriteCondition,
+        new: NewVersion<'_>,
         object: ObjectRecord,
         mut staged: Staged,
     ) -> Result<Written> {
+        let NewVersion { bucket, key, owner, condition, cause } = new;
         for _ in 0..ATTEMPTS {
             let view = self.view(bucket, key).await?;
             if *condition != WriteCondition::Unconditional {
                 condition.check(key, current_state(self.newest(&view).await?.as_ref()))?;
             }
-            let (edit, written) = self.put_edit(view, owner, object.clone(), staged).await?;
+            let (edit, written) = self.put_edit(view, owner, object.clone(), staged, cause).await?;
             match self.store.commit(edit).await? {
                 Outcome::Committed => return Ok(written),
                 Outcome::Conflict(Some(again)) => staged = again,
@@ -102,6 +114,7 @@ impl Objects {
         owner: &str,
         object: ObjectRecord,
         staged: Staged,
+        cause: &Cause,
     ) -> Result<(Edit, Written)> {
         let null_order = view.head.as_ref().and_then(|head| head.null_order);
         let replacement = versioning::replace(view.bucket.versioning, view.current.as_ref().map(known), null_order);
@@ -116,8 +129,10 @@ impl Objects {
             VersionLabel::in_bucket(view.bucket.versioning, &version).filter(|label| *label != VersionLabel::Null);
         let mut changes = self.make_way(&view, replacement).await?;
         let head = super::delete::head_after(&view, replacement, version.id.order);
+        let told = Told::written(view.bucket.versioning, &version);
+        let event = self.event(&view, cause.event, &cause.origin, told).await?;
         changes.push(Change::PutCurrent(version.clone(), staged));
-        Ok((view.edit(changes, head), Written { version, label }))
+        Ok((telling(view.edit(changes, head), event), Written { version, label }))
     }
 }
 

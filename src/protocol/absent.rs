@@ -55,7 +55,6 @@ macro_rules! empty {
 
 empty! {
     logging(GetBucketLoggingInput) -> GetBucketLoggingOutput;
-    notification(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput;
     acceleration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput;
 }
 

@@ -266,7 +266,7 @@ pub(super) async fn set_object(call: &Call<'_>, input: PutObjectAclInput) -> Res
     let stated = stated(call, input.access_control_policy.as_ref(), owner)?;
     let acl = to_set(call, &stated, owner).await?;
     if has_acls {
-        call.objects().set_object_acl(bucket, &input.key, version, acl.as_ref()).await?;
+        call.objects().set_object_acl(bucket, &input.key, version, acl.as_ref(), &call.origin()).await?;
     }
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }

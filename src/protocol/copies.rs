@@ -78,6 +78,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
         },
         condition: write_condition(call)?,
         checksum,
+        origin: call.origin(),
     };
     let copied = call.objects().copy_object(request).await?;
     let version = &copied.written.version;

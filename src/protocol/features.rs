@@ -80,6 +80,7 @@ const WITH_XML_BODY: &[&str] = &[
     "DeleteObjects",
     "PutBucketAcl",
     "PutBucketCors",
+    "PutBucketNotificationConfiguration",
     "PutBucketOwnershipControls",
     "PutBucketPolicy",
     "PutBucketTagging",

@@ -13,7 +13,7 @@
 //! | `features` | requests for what is not there |
 //! | `operations`, `actions` | the table of operations, and of what each needs to be allowed |
 //! | `s3` | where s3s dispatches to, one line an operation |
-//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `absent` | the handlers |
+//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `notification`, `listen`, `absent` | the handlers |
 //! | `convert`, `query` | between the wire's words and the domain's types |
 //! | `error` | the one table of error codes |
 //!
@@ -42,8 +42,10 @@ mod front;
 mod guard;
 mod host;
 mod iam_api;
+mod listen;
 mod listing;
 mod multipart;
+mod notification;
 mod objects;
 mod operations;
 mod ownership;
@@ -86,8 +88,9 @@ use self::post_form::Forms;
 use self::query_api::QueryApis;
 use self::rewrite::SecondPass;
 use self::routes::Routes;
-use self::s3::Gateway;
+use self::s3::{EventPlaces, Gateway};
 use self::sts_api::StsApi;
+use crate::event_targets::EventTargets;
 use crate::identity::Sts;
 use crate::object::Objects;
 use crate::telemetry::audit::Audit;
@@ -112,6 +115,10 @@ pub struct ProtocolOptions {
     pub connection: fn(&Extensions) -> Connection,
     /// Where decisions are recorded.
     pub audit: Audit,
+    /// Where events can go.
+    pub event_targets: EventTargets,
+    /// Whether the server stops: answers that do not end by themselves end then.
+    pub draining: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Whether browser forms may be signed by Signature Version 2.
     pub post_signature_v2: bool,
     /// Failed signatures of one source in a minute before it is slowed down; 0 for no limit.
@@ -134,14 +141,15 @@ pub fn service(
     options: ProtocolOptions,
 ) -> Result<Front, InvalidRegion> {
     let domains = Domains::new(&options.domains);
+    let events = EventPlaces { targets: options.event_targets, draining: options.draining };
     let forms = Forms {
-        gateway: gateway(objects, sts),
+        gateway: gateway(objects, sts, &events),
         access: Access { decider: decider(objects, sts), identities: sts.identities().clone() },
         identities: sts.identities().clone(),
         required_region: options.required_region.clone(),
         signature_v2: options.post_signature_v2,
     };
-    let s3 = s3_service(objects, sts, domains.clone(), options.required_region)?;
+    let s3 = s3_service(objects, sts, &events, domains.clone(), options.required_region)?;
     let guard = Arc::new(FailedSignatures::new(options.failed_signatures_per_minute));
     let (guarded, audit) = (Arc::clone(&guard), options.audit.clone());
     metrics.add_source(move || guarded.gauges());
@@ -172,27 +180,30 @@ fn decider(objects: &Objects, sts: &Sts) -> Decider {
     Decider { objects: objects.clone(), accounts: Arc::clone(sts.identities().accounts()) }
 }
 
-fn gateway(objects: &Objects, sts: &Sts) -> Gateway {
+fn gateway(objects: &Objects, sts: &Sts, events: &EventPlaces) -> Gateway {
     let identities = sts.identities().clone();
     let accounts = Arc::clone(identities.accounts());
-    Gateway { objects: objects.clone(), accounts, identities, decider: decider(objects, sts) }
+    let (decider, events) = (decider(objects, sts), events.clone());
+    Gateway { objects: objects.clone(), accounts, identities, decider, events }
 }
 
 fn s3_service(
     objects: &Objects,
     sts: &Sts,
+    events: &EventPlaces,
     domains: Domains,
     required_region: Option<String>,
 ) -> Result<S3Service, InvalidRegion> {
     let identities = sts.identities().clone();
     let decider = decider(objects, sts);
-    let mut builder = S3ServiceBuilder::new(gateway(objects, sts));
+    let mut builder = S3ServiceBuilder::new(gateway(objects, sts, events));
     // Without `set_auth`, s3s would let every anonymous request pass and never ask the access stage. Both are set in
     // this one place, and a test asks anonymously.
     let authentication = Authentication { identities: identities.clone() };
     builder.set_auth(authentication.clone());
     let accounts = AccountControl { authentication: authentication.clone(), decider: decider.clone() };
-    let admin = AdminApi { authentication: authentication.clone(), decider: decider.clone() };
+    let event_targets = events.targets.clone();
+    let admin = AdminApi { authentication: authentication.clone(), decider: decider.clone(), event_targets };
     builder.set_access(Access { decider, identities: identities.clone() });
     let query = QueryApis {
         authentication: Arc::new(authentication),

@@ -110,6 +110,7 @@ pub(super) async fn complete(
         checksum_type: input.checksum_type.map(|kind| kind.as_str().to_owned()),
         checksum,
         object_size: length(input.mpu_object_size),
+        origin: call.origin(),
     };
     let written = call.objects().complete_upload(request).await?;
     let mut output = CompleteMultipartUploadOutput {

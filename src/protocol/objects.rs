@@ -1,5 +1,7 @@
 //! Objects: writing, reading, deleting, attributes.
 
+use std::sync::Arc;
+
 use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use s3s::S3Response;
@@ -11,7 +13,7 @@ use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
 use super::{acl, answer_body};
-use crate::object::{self, DeleteObject, Found, Integrity, PutObject, ReadObject};
+use crate::object::{self, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
 use crate::rules::{Code, Refusal, listing, metadata, multipart, tagging};
@@ -69,6 +71,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
     let access = acl::of_new_object(call).await?;
     access.give_to(&mut attributes);
+    let event = if call.is_form() { EventName::ObjectCreatedPost } else { EventName::ObjectCreatedPut };
     let request = PutObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
@@ -77,6 +80,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         condition: write_condition(call)?,
         integrity: integrity(call)?,
         length: length(input.content_length),
+        cause: call.cause(event),
     };
     let written = call.objects().put_object(request, body(input.body)).await?;
     let mut output = PutObjectOutput { version_id: convert::written_version(written.label), ..Default::default() };
@@ -233,6 +237,7 @@ pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<
         owner: marker_owner(call).await?,
         version: convert::version(input.version_id.as_deref())?,
         condition,
+        origin: call.origin(),
     };
     let deleted = call.objects().delete_object(request).await?;
     Ok(S3Response::new(DeleteObjectOutput {
@@ -251,11 +256,11 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
         return Err(malformed_xml());
     }
     let quiet = input.delete.quiet == Some(true);
-    let owner = marker_owner(call).await?;
+    let (owner, origin) = (marker_owner(call).await?, call.origin());
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     let (mut asked, mut requests) = (Vec::new(), Vec::new());
     for identifier in named {
-        match deletion(call, &identifier, &owner).await {
+        match deletion(call, &identifier, &owner, &origin).await {
             Ok(request) => {
                 asked.push((identifier.key, identifier.version_id));
                 requests.push(request);
@@ -274,7 +279,12 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
     Ok(S3Response::new(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() }))
 }
 
-async fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier, owner: &str) -> Result<DeleteObject> {
+async fn deletion(
+    call: &Call<'_>,
+    identifier: &ObjectIdentifier,
+    owner: &str,
+    origin: &Arc<Origin>,
+) -> Result<DeleteObject> {
     let bucket = call.bucket()?;
     call.require("DeleteObject", &identifier.key, identifier.version_id.as_deref()).await?;
     crate::rules::object_key::check(&identifier.key)?;
@@ -292,6 +302,7 @@ async fn deletion(call: &Call<'_>, identifier: &ObjectIdentifier, owner: &str) -
         owner: owner.to_owned(),
         version,
         condition,
+        origin: Arc::clone(origin),
     })
 }
 

@@ -11,15 +11,16 @@ use storage::index::records::BucketRecord;
 
 use super::actions;
 use super::authz::{Asking, Decider, Resource};
-use super::context::RequestContext;
+use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    absent, acl, buckets, copies, cors, listing, multipart, objects, ownership, policy, public_access, tagging,
+    absent, acl, buckets, copies, cors, listen, listing, multipart, notification, objects, ownership, policy, public_access, tagging,
 };
 use crate::accounts::{Account, Accounts};
+use crate::event_targets::EventTargets;
 use crate::identity::Identities;
-use crate::object::{BucketAccess, Objects};
+use crate::object::{BucketAccess, Cause, EventName, Objects, Origin};
 use crate::rules::checksums::{self, ChecksumHasher, Declared, DeclaredValue};
 use crate::rules::public_access::PublicAccessBlock;
 use crate::rules::{Code, Refusal};
@@ -30,6 +31,15 @@ pub(super) struct Gateway {
     pub accounts: Arc<Accounts>,
     pub identities: Identities,
     pub decider: Decider,
+    pub events: EventPlaces,
+}
+
+/// Where events go.
+#[derive(Clone)]
+pub(super) struct EventPlaces {
+    pub targets: EventTargets,
+    /// Whether the server stops.
+    pub draining: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// One call of a handler: the gateway, and what the request's context and head say.
@@ -69,6 +79,43 @@ impl Call<'_> {
         self.caller().map(|caller| caller.canonical_id.clone())
     }
 
+    /// Where events can go.
+    pub(super) fn event_targets(&self) -> &EventTargets {
+        &self.gateway.events.targets
+    }
+
+    /// Whether the server stops, and answers that do not end must.
+    pub(super) fn draining(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        Arc::clone(&self.gateway.events.draining)
+    }
+
+    /// The request's two ids.
+    pub(super) fn request_id(&self) -> &RequestId {
+        &self.context.id
+    }
+
+    /// Who asks and how, for the events of what the call changes.
+    pub(super) fn origin(&self) -> Arc<Origin> {
+        let caller = self.context.caller();
+        let principal = match caller.and_then(|caller| caller.fact("aws:userid")) {
+            Some(id) => format!("AWS:{id}"),
+            None => "Anonymous".to_owned(),
+        };
+        let peer = self.context.connection().peer;
+        Arc::new(Origin {
+            principal,
+            account: caller.map(|caller| caller.account.id.clone()).unwrap_or_default(),
+            source_ip: peer.map(|peer| peer.ip().to_canonical().to_string()).unwrap_or_default(),
+            request_id: self.context.id.request.clone(),
+            host_id: self.context.id.host.clone(),
+        })
+    }
+
+    /// As [`Self::origin`], of a change that events call so.
+    pub(super) fn cause(&self, event: EventName) -> Cause {
+        Cause { event, origin: self.origin() }
+    }
+
     /// The bucket that the authorisation found.
     pub(super) fn bucket(&self) -> Result<&BucketRecord> {
         self.context.bucket().ok_or_else(|| Failure::new("InternalError"))
@@ -105,6 +152,11 @@ impl Call<'_> {
         let actions = actions::of(operation).ok_or_else(|| Failure::new("AccessDenied"))?;
         let resource = Resource::Object { bucket: self.bucket()?, key, version };
         self.gateway.decider.authorize(&self.asking(), actions, resource).await
+    }
+
+    /// Whether an object comes in a browser's form.
+    pub(super) fn is_form(&self) -> bool {
+        self.context.operation() == Some("PostObject")
     }
 
     /// The call as the authorisation sees it.
@@ -271,6 +323,10 @@ operations! {
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors::get;
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = cors::put;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = cors::delete;
+    // Events.
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = notification::get;
+    put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = notification::put;
+    listen_bucket_notification(ListenBucketNotificationInput) -> ListenBucketNotificationOutput = listen::listen;
     // Features that no bucket has.
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
@@ -280,7 +336,6 @@ operations! {
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = absent::legal_hold;
     get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = absent::logging;
-    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = absent::notification;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;
     get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = absent::acceleration;
     list_bucket_analytics_configurations(ListBucketAnalyticsConfigurationsInput) -> ListBucketAnalyticsConfigurationsOutput = absent::analytics;

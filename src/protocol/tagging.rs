@@ -8,7 +8,7 @@ use s3s::dto::*;
 use super::convert;
 use super::error::{Failure, Result};
 use super::s3::Call;
-use crate::object::{Addressed, Error};
+use crate::object::{Addressed, Error, EventName};
 use crate::rules::{Code, Refusal};
 
 pub(super) async fn bucket(call: &Call<'_>, _: GetBucketTaggingInput) -> Result<S3Response<GetBucketTaggingOutput>> {
@@ -81,7 +81,9 @@ pub(super) async fn set_object(
     call.verify_xml_body()?;
     let version = convert::version(input.version_id.as_deref())?;
     let tags = convert::tags(input.tagging.tag_set)?;
-    let label = call.objects().set_object_tags(call.bucket()?, &input.key, version, tags).await.map_err(refused)?;
+    let cause = call.cause(EventName::ObjectTaggingPut);
+    let set = call.objects().set_object_tags(call.bucket()?, &input.key, version, tags, &cause).await;
+    let label = set.map_err(refused)?;
     Ok(S3Response::new(PutObjectTaggingOutput { version_id: label.map(|label| label.to_string()) }))
 }
 
@@ -90,7 +92,8 @@ pub(super) async fn delete_object(
     input: DeleteObjectTaggingInput,
 ) -> Result<S3Response<DeleteObjectTaggingOutput>> {
     let version = convert::version(input.version_id.as_deref())?;
-    let label =
-        call.objects().set_object_tags(call.bucket()?, &input.key, version, Vec::new()).await.map_err(refused)?;
+    let cause = call.cause(EventName::ObjectTaggingDelete);
+    let removed = call.objects().set_object_tags(call.bucket()?, &input.key, version, Vec::new(), &cause).await;
+    let label = removed.map_err(refused)?;
     Ok(S3Response::new(DeleteObjectTaggingOutput { version_id: label.map(|label| label.to_string()) }))
 }

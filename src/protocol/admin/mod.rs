@@ -5,10 +5,12 @@
 //! | this one | how such requests are told apart, authorised, dispatched and answered |
 //! | `table` | the endpoints: method, path, action, who may, handler |
 //! | `quotas` | buckets' quotas and usage |
+//! | `event_targets` | where events can go |
 //!
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
 //! and roles like those of other services, with the bucket's ARN as their resource or `*`. Bucket policies have no say.
 
+mod event_targets;
 mod quotas;
 mod table;
 
@@ -28,6 +30,7 @@ use super::authz::{Asking, Decider};
 use super::context::RequestContext;
 use super::error::{Failure, Result};
 use super::{answer, query};
+use crate::event_targets::EventTargets;
 use crate::object::{self, Objects};
 
 /// What every path begins with, its version included.
@@ -54,14 +57,15 @@ pub(super) fn prepare(mut request: Request<Body>) -> Request<Body> {
 pub(super) struct AdminApi {
     pub authentication: Authentication,
     pub decider: Decider,
+    pub event_targets: EventTargets,
 }
 
 /// One call of a handler, authorised.
 struct Call<'a> {
     objects: &'a Objects,
+    event_targets: &'a EventTargets,
     uri: &'a Uri,
     /// What the path has in the place of `{…}`, in order, without the bucket.
-    #[allow(dead_code, reason = "for endpoints that name more than a bucket")]
     names: Vec<String>,
     bucket: Option<BucketRecord>,
     body: Bytes,
@@ -71,6 +75,11 @@ impl Call<'_> {
     /// The bucket that the path names.
     fn bucket(&self) -> Result<&BucketRecord> {
         self.bucket.as_ref().ok_or_else(|| Failure::new("InternalError"))
+    }
+
+    /// The first name in the path beside the bucket's.
+    fn name(&self) -> Result<&str> {
+        self.names.first().map(String::as_str).ok_or_else(|| Failure::new("InternalError"))
     }
 
     /// A parameter of the query.
@@ -129,7 +138,8 @@ impl AdminApi {
         let body = request.input.store_all_limited(MAX_BODY_BYTES).await;
         let body = body.map_err(|error| Failure::Object(object::Error::Body(error)))?;
         let objects = &self.decider.objects;
-        (endpoint.run)(&Call { objects, uri: &request.uri, names: names.collect(), bucket, body }).await
+        let (event_targets, uri, names) = (&self.event_targets, &request.uri, names.collect());
+        (endpoint.run)(&Call { objects, event_targets, uri, names, bucket, body }).await
     }
 }
 

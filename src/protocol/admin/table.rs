@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, quotas};
+use super::{Call, event_targets, quotas};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -47,4 +47,7 @@ macro_rules! endpoints {
 
 endpoints! {
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
+    GET "event-targets" ListEventTargets, Operator: event_targets::list;
+    PUT "event-targets/{name}" PutEventTarget, Operator: event_targets::put;
+    DELETE "event-targets/{name}" DeleteEventTarget, Operator: event_targets::remove;
 }

@@ -22,6 +22,7 @@ use storage::store::Limits;
 
 use super::{Connection, Front, ProtocolOptions, service};
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
+use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, SERVER_KEY_BYTES, Sealer, Sts};
 use crate::object::{Objects, Settings};
 use crate::outbound::oidc::{OidcClient, OidcOptions};
@@ -50,13 +51,20 @@ impl Server {
     async fn new() -> Self {
         let chunks = Arc::new(MemoryChunks::with_capacity(1 << 30));
         let store = Store::new(Arc::new(MemoryKv::new()), chunks, Limits::default()).expect("threads");
-        let settings = Settings { region: "us-east-1".to_owned(), default_ownership: ObjectOwnership::default() };
-        let objects = Objects::new(Arc::clone(&store), settings);
         let key = |id: &str| AccessKey::new(id.to_owned(), SecretKey::new(secret(id))).expect("valid");
         let account = |id: &str, name: &str| Account::new(Some(id), None, name, "").expect("valid");
         let configured = [(account(OWNER_ACCOUNT, "owner"), key(OWNER)), (account(OTHER_ACCOUNT, "other"), key(OTHER))];
         let accounts = Arc::new(Accounts::new(key("ROOTKEY"), configured).expect("no duplicates"));
+        let settings = Settings {
+            region: "us-east-1".to_owned(),
+            default_ownership: ObjectOwnership::default(),
+            accounts: Arc::clone(&accounts),
+        };
+        let objects = Objects::new(Arc::clone(&store), settings);
         let identities = Identities::new(store, accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
+        let unreadable = |_: &serde_json::Value| Err("no targets here".to_owned());
+        let makers = Makers { read: unreadable, open: |_| Err("no targets here".to_owned()) };
+        let event_targets = EventTargets::load(identities.clone(), makers, []).await.expect("nothing stored");
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let oidc = OidcClient::new(&OidcOptions::default()).expect("a client");
         let sts = Sts::new(identities, oidc, 1_000);
@@ -70,6 +78,8 @@ impl Server {
             }),
             connection: |_| Connection::default(),
             audit: Audit::default(),
+            event_targets,
+            draining: Arc::new(|| false),
             failed_signatures_per_minute: 60,
             post_signature_v2: false,
         };

@@ -63,19 +63,27 @@ pub struct Origin {
     pub host_id: String,
 }
 
+/// By what name the server itself goes in events.
+const SERVER: &str = "s3.amazonaws.com";
+
 impl Origin {
     /// Of a change that the server makes by itself: an expiration, a transition.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>, "requester"
     #[must_use]
     pub fn server(request_id: String) -> Self {
-        const SERVICE: &str = "s3.amazonaws.com";
         Self {
-            principal: SERVICE.to_owned(),
-            account: SERVICE.to_owned(),
-            source_ip: SERVICE.to_owned(),
+            principal: SERVER.to_owned(),
+            account: SERVER.to_owned(),
+            source_ip: SERVER.to_owned(),
             request_id,
             host_id: String::new(),
         }
+    }
+
+    /// Whether nobody asked, and the server acts by itself.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.principal == SERVER
     }
 }
 

@@ -88,7 +88,8 @@ fn bucket_arn(bucket: &str) -> String {
 }
 
 /// A time with milliseconds: `1970-01-01T00:00:00.000Z`.
-fn instant(time: Timestamp) -> String {
+#[must_use]
+pub fn instant(time: Timestamp) -> String {
     let time = jiff::Timestamp::from_millisecond(time.0).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
