@@ -34,6 +34,7 @@ OWNERSHIP = (
     "</OwnershipControls>"
 )
 BLOCK = f'<PublicAccessBlockConfiguration xmlns="{XML}"><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>'
+NOTIFICATION = f'<NotificationConfiguration xmlns="{XML}"/>'
 VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></VersioningConfiguration>'
 ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
 ACCOUNT = (("x-amz-account-id", "{account}"),)
@@ -142,7 +143,8 @@ ROWS = {
     "ListObjects": bucket("GET", "", "s3:ListBucket"),
     "ListObjectsV2": bucket("GET", "list-type=2", "s3:ListBucket"),
     "ListParts": key("GET", "uploadId={upload}", "s3:ListMultipartUploadParts"),
-    "ListenBucketNotification": bucket("GET", "events=s3:ObjectCreated:*", "s3:ListenBucketNotification"),
+    # An event that there is not: the answer to one that there is would not end.
+    "ListenBucketNotification": bucket("GET", "events=s3:None", "s3:ListenBucketNotification"),
     "PutAccountPublicAccessBlock": Row(
         "PUT", ACCOUNT_BLOCK, ("s3:PutAccountPublicAccessBlock",), headers=ACCOUNT, body=BLOCK
     ),
@@ -159,7 +161,9 @@ ROWS = {
     "PutBucketLifecycleConfiguration": bucket("PUT", "lifecycle", "s3:PutLifecycleConfiguration"),
     "PutBucketLogging": bucket("PUT", "logging", "s3:PutBucketLogging"),
     "PutBucketMetricsConfiguration": bucket("PUT", "metrics&id=1", "s3:PutMetricsConfiguration"),
-    "PutBucketNotificationConfiguration": bucket("PUT", "notification", "s3:PutBucketNotification"),
+    "PutBucketNotificationConfiguration": bucket(
+        "PUT", "notification", "s3:PutBucketNotification", body=NOTIFICATION
+    ),
     "PutBucketOwnershipControls": bucket("PUT", "ownershipControls", "s3:PutBucketOwnershipControls", body=OWNERSHIP),
     "PutBucketPolicy": bucket("PUT", "policy", "s3:PutBucketPolicy", body="{{}}"),
     "PutBucketReplication": bucket("PUT", "replication", "s3:PutReplicationConfiguration"),
