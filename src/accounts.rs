@@ -1,16 +1,20 @@
 //! The accounts that the program starts with: root, and those of the configuration.
 //!
 //! Root's access key comes from the environment or from files that it names; where neither is given, one is
-//! generated at the first start and kept beside the data. There is no default password.
+//! generated at the first start and kept beside the data. There is no default password. Keys can be replaced while the
+//! program runs, accounts cannot.
 
 mod root;
 
 pub use root::{RootKey, RootKeyOrigin};
 
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use subtle::ConstantTimeEq;
 
 /// Root's account id: 12 digits as AWS's are, the same on every installation.
 const ROOT_ACCOUNT_ID: &str = "000000000001";
@@ -169,10 +173,27 @@ impl AccessKey {
     }
 }
 
-/// The accounts, by the names that requests use. It never changes while the program runs.
+/// Whose each configured access key is, and its secret.
+type Keys = HashMap<String, (Arc<Account>, SecretKey)>;
+
+/// What became of keys that were given in place of others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// The ids of the keys that count from now on and did not before, or had another secret.
+    pub new: Vec<String>,
+    /// The ids of the keys that no longer count.
+    pub gone: Vec<String>,
+    /// The ids of accounts that the program was not started with: their keys are left out.
+    pub strangers: Vec<String>,
+}
+
+/// The accounts, by the names that requests use. They are the same as long as the program runs; their keys can be
+/// replaced.
 #[derive(Debug)]
 pub struct Accounts {
-    by_access_key: HashMap<String, (Arc<Account>, SecretKey)>,
+    keys: ArcSwap<Keys>,
+    /// Raised each time that keys are replaced.
+    generation: AtomicU64,
     by_canonical_id: HashMap<String, Arc<Account>>,
     by_id: HashMap<String, Arc<Account>>,
     root: Arc<Account>,
@@ -188,11 +209,14 @@ impl Accounts {
         configured: impl IntoIterator<Item = (Account, AccessKey)>,
     ) -> Result<Self, AccountError> {
         let mut accounts = Self::with_keyless_root();
-        let root = Arc::clone(&accounts.root);
-        accounts.add_key(root, root_key)?;
+        let mut keys = Keys::new();
+        add_key(&mut keys, &accounts.root, root_key)?;
         for (account, key) in configured {
-            accounts.add(Arc::new(account), key)?;
+            let account = Arc::new(account);
+            accounts.add(&account)?;
+            add_key(&mut keys, &account, key)?;
         }
+        accounts.keys.store(Arc::new(keys));
         Ok(accounts)
     }
 
@@ -201,49 +225,84 @@ impl Accounts {
     /// # Errors
     /// As [`Accounts::new`].
     pub fn check(configured: &[(Account, AccessKey)]) -> Result<(), AccountError> {
-        let mut accounts = Self::with_keyless_root();
-        configured.iter().try_for_each(|(account, key)| accounts.add(Arc::new(account.clone()), key.clone()))
+        let (mut accounts, mut keys) = (Self::with_keyless_root(), Keys::new());
+        for (account, key) in configured {
+            let account = Arc::new(account.clone());
+            accounts.add(&account)?;
+            add_key(&mut keys, &account, key.clone())?;
+        }
+        Ok(())
     }
 
     fn with_keyless_root() -> Self {
         let root = Arc::new(Account::root());
         Self {
-            by_access_key: HashMap::new(),
+            keys: ArcSwap::default(),
+            generation: AtomicU64::new(0),
             by_canonical_id: HashMap::from([(root.canonical_id.clone(), Arc::clone(&root))]),
             by_id: HashMap::from([(root.id.clone(), Arc::clone(&root))]),
             root,
         }
     }
 
-    fn add(&mut self, account: Arc<Account>, key: AccessKey) -> Result<(), AccountError> {
-        let replaced_id = self.by_id.insert(account.id.clone(), Arc::clone(&account));
+    fn add(&mut self, account: &Arc<Account>) -> Result<(), AccountError> {
+        let replaced_id = self.by_id.insert(account.id.clone(), Arc::clone(account));
         if replaced_id.is_some() {
             return Err(AccountError::Duplicate("account id", account.id.clone()));
         }
-        let replaced_canonical = self.by_canonical_id.insert(account.canonical_id.clone(), Arc::clone(&account));
+        let replaced_canonical = self.by_canonical_id.insert(account.canonical_id.clone(), Arc::clone(account));
         if replaced_canonical.is_some() {
             return Err(AccountError::Duplicate("canonical id", account.canonical_id.clone()));
-        }
-        self.add_key(account, key)
-    }
-
-    fn add_key(&mut self, account: Arc<Account>, key: AccessKey) -> Result<(), AccountError> {
-        let replaced_key = self.by_access_key.insert(key.access_key_id.clone(), (account, key.secret));
-        if replaced_key.is_some() {
-            return Err(AccountError::Duplicate("access key id", key.access_key_id));
         }
         Ok(())
     }
 
-    /// The account that an access key belongs to, and the key's secret.
+    /// Puts other keys in the place of root's and of the configured accounts'. From the return on the old ones sign no
+    /// request, and neither do those of an account that is no longer configured. Accounts themselves neither come nor
+    /// go while the program runs.
+    ///
+    /// # Errors
+    /// If two keys have the same id; then all stays as it was.
+    pub fn replace_keys(
+        &self,
+        root_key: AccessKey,
+        configured: impl IntoIterator<Item = (Account, AccessKey)>,
+    ) -> Result<Replaced, AccountError> {
+        let (mut keys, mut outcome) = (Keys::new(), Replaced::default());
+        add_key(&mut keys, &self.root, root_key)?;
+        for (account, key) in configured {
+            match self.by_id.get(&account.id) {
+                Some(known) => add_key(&mut keys, known, key)?,
+                None => outcome.strangers.push(account.id),
+            }
+        }
+        let old = self.keys.load_full();
+        outcome.gone = old.keys().filter(|id| !keys.contains_key(*id)).cloned().collect();
+        outcome.new = keys.iter().filter(|(id, key)| !same_key(old.get(*id), key)).map(|(id, _)| id.clone()).collect();
+        self.keys.store(Arc::new(keys));
+        // After the keys: whoever reads the new number reads the new keys.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        Ok(outcome)
+    }
+
+    /// A number that is raised each time that keys are replaced.
     #[must_use]
-    pub fn by_access_key(&self, access_key_id: &str) -> Option<(&Arc<Account>, &SecretKey)> {
-        self.by_access_key.get(access_key_id).map(|(account, secret)| (account, secret))
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// The account that a configured access key belongs to, and the key's secret.
+    #[must_use]
+    pub fn by_access_key(&self, access_key_id: &str) -> Option<(Arc<Account>, SecretKey)> {
+        self.keys.load().get(access_key_id).cloned()
     }
 
     /// The ids of the keys that are configured for the account with this 12-digit id.
-    pub fn access_keys_of(&self, account_id: &str) -> impl Iterator<Item = &str> {
-        self.by_access_key.iter().filter(move |(_, (account, _))| account.id == account_id).map(|(id, _)| id.as_str())
+    #[must_use]
+    pub fn access_keys_of(&self, account_id: &str) -> Vec<String> {
+        let keys = self.keys.load();
+        let own = keys.iter().filter(|(_, (account, _))| account.id == account_id);
+        own.map(|(id, _)| id.clone()).collect()
     }
 
     /// The account with this canonical id (64 lower-case hexadecimal digits).
@@ -270,6 +329,19 @@ impl Accounts {
     }
 }
 
+fn add_key(keys: &mut Keys, account: &Arc<Account>, key: AccessKey) -> Result<(), AccountError> {
+    let replaced = keys.insert(key.access_key_id.clone(), (Arc::clone(account), key.secret));
+    if replaced.is_some() {
+        return Err(AccountError::Duplicate("access key id", key.access_key_id));
+    }
+    Ok(())
+}
+
+fn same_key(old: Option<&(Arc<Account>, SecretKey)>, (account, secret): &(Arc<Account>, SecretKey)) -> bool {
+    let same = |known: &SecretKey| bool::from(known.expose().as_bytes().ct_eq(secret.expose().as_bytes()));
+    old.is_some_and(|(owner, known)| owner.id == account.id && same(known))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +360,28 @@ mod tests {
         assert_eq!(accounts.by_id(&tenant.id).expect("known").email, "alt@example.com");
         assert!(accounts.by_access_key("ROOT").expect("known").0.is_root());
         assert!(accounts.by_access_key("NOBODY").is_none());
+    }
+
+    #[test]
+    fn keys_are_replaced_and_accounts_are_not() {
+        let tenant = Account::new(Some("111111111111"), None, "", "").expect("valid");
+        let stranger = Account::new(Some("222222222222"), None, "", "").expect("valid");
+        let accounts = Accounts::new(key("ROOT"), [(tenant.clone(), key("FIRST"))]).expect("no duplicates");
+        let outcome = accounts.replace_keys(key("ROOT2"), [(tenant.clone(), key("FIRST")), (stranger, key("OTHER"))]);
+        let expected = Replaced {
+            new: vec!["ROOT2".to_owned()],
+            gone: vec!["ROOT".to_owned()],
+            strangers: vec!["222222222222".to_owned()],
+        };
+        assert_eq!((outcome.expect("replaced"), accounts.generation()), (expected, 1));
+        assert!(accounts.by_access_key("ROOT").is_none() && accounts.by_access_key("OTHER").is_none());
+        assert!(accounts.by_access_key("ROOT2").expect("known").0.is_root());
+        assert_eq!(accounts.access_keys_of(&tenant.id), ["FIRST"]);
+        let other = AccessKey::new("FIRST".to_owned(), SecretKey::new("another secret")).expect("valid");
+        let outcome = accounts.replace_keys(key("ROOT2"), [(tenant.clone(), other)]).expect("replaced");
+        assert_eq!((outcome.new, outcome.gone), (vec!["FIRST".to_owned()], Vec::new()));
+        assert!(accounts.replace_keys(key("SAME"), [(tenant, key("SAME"))]).is_err());
+        assert!(accounts.by_access_key("ROOT2").is_some(), "all stays as it was");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod client;
 mod compose;
 mod health;
 mod iam;
+mod keys;
 pub mod serve;
 
 pub use compose::compose;

@@ -142,7 +142,7 @@ impl Config {
             identity: identity::identity(layers)?,
             audit: identity::audit(layers)?,
             event_targets: events::event_targets(layers.event_targets())?,
-            accounts: accounts(layers)?,
+            accounts: Self::accounts_of(layers)?,
         })
     }
 
@@ -261,28 +261,35 @@ fn log(layers: &Layers) -> Result<LogConfig, ConfigError> {
     })
 }
 
-fn accounts(layers: &Layers) -> Result<Vec<(Account, AccessKey)>, ConfigError> {
-    let mut accounts = Vec::new();
-    for (index, raw) in layers.accounts().enumerate() {
-        let place = || format!("[[account]] number {}", index + 1);
-        if index >= MAX_CONFIGURED_ACCOUNTS {
-            return Err(ConfigError::Incomplete(format!("more than {MAX_CONFIGURED_ACCOUNTS} [[account]] tables")));
+impl Config {
+    /// The accounts alone, each with its access key.
+    ///
+    /// # Errors
+    /// If a table is incomplete, or two accounts share something.
+    pub fn accounts_of(layers: &Layers) -> Result<Vec<(Account, AccessKey)>, ConfigError> {
+        let mut accounts = Vec::new();
+        for (index, raw) in layers.accounts().enumerate() {
+            let place = || format!("[[account]] number {}", index + 1);
+            if index >= MAX_CONFIGURED_ACCOUNTS {
+                return Err(ConfigError::Incomplete(format!("more than {MAX_CONFIGURED_ACCOUNTS} [[account]] tables")));
+            }
+            let missing = |name: &str| ConfigError::Incomplete(format!("{}: {name} is missing", place()));
+            let refused =
+                |error: crate::accounts::AccountError| ConfigError::Incomplete(format!("{}: {error}", place()));
+            let access_key_id = raw.access_key_id.clone().ok_or_else(|| missing("access_key_id"))?;
+            let secret = raw.secret_access_key.clone().ok_or_else(|| missing("secret_access_key"))?;
+            let account = Account::new(
+                raw.id.as_deref(),
+                raw.canonical_id.as_deref(),
+                raw.display_name.as_deref().unwrap_or(&access_key_id),
+                raw.email.as_deref().unwrap_or_default(),
+            );
+            let key = AccessKey::new(access_key_id.clone(), SecretKey::new(secret));
+            accounts.push((account.map_err(refused)?, key.map_err(refused)?));
         }
-        let missing = |name: &str| ConfigError::Incomplete(format!("{}: {name} is missing", place()));
-        let refused = |error: crate::accounts::AccountError| ConfigError::Incomplete(format!("{}: {error}", place()));
-        let access_key_id = raw.access_key_id.clone().ok_or_else(|| missing("access_key_id"))?;
-        let secret = raw.secret_access_key.clone().ok_or_else(|| missing("secret_access_key"))?;
-        let account = Account::new(
-            raw.id.as_deref(),
-            raw.canonical_id.as_deref(),
-            raw.display_name.as_deref().unwrap_or(&access_key_id),
-            raw.email.as_deref().unwrap_or_default(),
-        );
-        let key = AccessKey::new(access_key_id.clone(), SecretKey::new(secret));
-        accounts.push((account.map_err(refused)?, key.map_err(refused)?));
+        Accounts::check(&accounts).map_err(|error| ConfigError::Incomplete(format!("[[account]]: {error}")))?;
+        Ok(accounts)
     }
-    Accounts::check(&accounts).map_err(|error| ConfigError::Incomplete(format!("[[account]]: {error}")))?;
-    Ok(accounts)
 }
 
 fn data_directories(layers: &Layers) -> Result<Vec<PathBuf>, ConfigError> {

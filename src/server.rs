@@ -16,7 +16,7 @@ pub mod tls;
 
 pub use health::{Health, Stage, health_response};
 pub use peer::{Peer, Transport};
-pub use shutdown::StopSignals;
+pub use shutdown::{HangUps, StopSignals};
 
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::metrics::Metrics;
@@ -88,7 +88,7 @@ impl Server {
         };
         let mut background = JoinSet::new();
         background.spawn(ops::serve(ops, health.clone(), metrics.clone()));
-        background.spawn(keep_certificates_fresh(tls.clone(), shutdown::hang_up()?));
+        background.spawn(keep_certificates_fresh(tls.clone(), HangUps::install()?));
         let s3 = S3Listener { socket, tls, metrics };
         Ok(Self { config: config.server.clone(), s3, addresses, health, background })
     }
@@ -174,12 +174,12 @@ fn local_address(listener: &TcpListener, configured: SocketAddr) -> SocketAddr {
 }
 
 /// Looks at the certificate files at each SIGHUP and every half minute. Without TLS it only absorbs SIGHUP.
-async fn keep_certificates_fresh(certificates: Option<Arc<Certificates>>, mut hang_up: tokio::signal::unix::Signal) {
+async fn keep_certificates_fresh(certificates: Option<Arc<Certificates>>, mut hang_ups: HangUps) {
     let mut poll = tokio::time::interval(tls::POLL_INTERVAL);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = hang_up.recv() => {}
+            () = hang_ups.next() => {}
             _ = poll.tick(), if certificates.is_some() => {}
         }
         let Some(certificates) = certificates.clone() else {

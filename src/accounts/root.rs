@@ -4,7 +4,7 @@
 //! A crash while that file is written leaves either no file, and the next start generates another key that
 //! nobody has seen yet, or the whole file: it is written aside, synced, renamed, and its directory synced.
 
-#![allow(clippy::disallowed_methods, reason = "a small file of the operator's, read or written once at start")]
+#![allow(clippy::disallowed_methods, reason = "a small file of the operator's, read at start and on demand")]
 
 use super::{AccessKey, AccountError, SecretKey};
 use crate::config::Environment;
@@ -61,17 +61,23 @@ impl RootKey {
     /// # Errors
     /// If half a key is given, a value is malformed, or a file cannot be read or written.
     pub fn obtain(environment: &Environment, data_directory: &Path) -> Result<Self, AccountError> {
-        let id = given(environment, ACCESS_KEY_ID)?;
-        let secret = given(environment, SECRET_ACCESS_KEY)?;
-        match (id, secret) {
-            (Some(id), Some(secret)) => {
-                let key = AccessKey::new(id, SecretKey::new(secret))?;
-                Ok(Self { key, origin: RootKeyOrigin::Environment })
-            }
-            (None, None) => Self::stored_or_generated(&data_directory.join(FILE_NAME)),
-            (Some(_), None) => Err(half_given(ACCESS_KEY_ID, SECRET_ACCESS_KEY)),
-            (None, Some(_)) => Err(half_given(SECRET_ACCESS_KEY, ACCESS_KEY_ID)),
+        match key_of(environment)? {
+            Some(key) => Ok(Self { key, origin: RootKeyOrigin::Environment }),
+            None => Self::stored_or_generated(&data_directory.join(FILE_NAME)),
         }
+    }
+
+    /// The key as it is now, from where [`RootKey::obtain`] took it; none is generated.
+    ///
+    /// # Errors
+    /// As [`RootKey::obtain`], and if there is no file.
+    pub fn read_again(environment: &Environment, data_directory: &Path) -> Result<AccessKey, AccountError> {
+        if let Some(key) = key_of(environment)? {
+            return Ok(key);
+        }
+        let path = data_directory.join(FILE_NAME);
+        let file = File::open(&path).map_err(|error| unusable(&path, error))?;
+        read_stored(&path, file)
     }
 
     fn stored_or_generated(path: &Path) -> Result<Self, AccountError> {
@@ -84,6 +90,16 @@ impl RootKey {
             }
             Err(error) => Err(unusable(path, error)),
         }
+    }
+}
+
+/// The key that the environment gives, or files that it names.
+fn key_of(environment: &Environment) -> Result<Option<AccessKey>, AccountError> {
+    match (given(environment, ACCESS_KEY_ID)?, given(environment, SECRET_ACCESS_KEY)?) {
+        (Some(id), Some(secret)) => AccessKey::new(id, SecretKey::new(secret)).map(Some),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(half_given(ACCESS_KEY_ID, SECRET_ACCESS_KEY)),
+        (None, Some(_)) => Err(half_given(SECRET_ACCESS_KEY, ACCESS_KEY_ID)),
     }
 }
 
@@ -159,7 +175,7 @@ fn write_stored(path: &Path, key: &AccessKey) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let text = format!(
         "# Root's access key for Cairn, generated at the first start. Whoever reads this file may do everything.\n\
-         # To choose another: set {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY}, or change it here; then restart.\n\
+         # To choose another, change it here and send SIGHUP, or set {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY} and restart.\n\
          access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
         key.access_key_id,
         key.secret.expose(),
@@ -198,6 +214,10 @@ mod tests {
         let mode = fs::metadata(&path).expect("written").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(&data).expect("listed").count(), 1, "nothing else is left behind");
+
+        let again = RootKey::read_again(&Environment::default(), &data).expect("found");
+        assert_eq!(again.secret.expose(), first.key.secret.expose());
+        assert!(RootKey::read_again(&Environment::default(), directory.path()).is_err(), "none is generated");
 
         let second = RootKey::obtain(&Environment::default(), &data).expect("found");
         assert_eq!(second.origin, RootKeyOrigin::File(path));

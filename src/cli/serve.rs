@@ -2,10 +2,11 @@
 
 #![allow(clippy::doc_markdown, reason = "doc comments on flags are help texts for terminals")]
 
+use super::keys::KeySources;
 use super::{Failure, banner};
 use crate::accounts::{Accounts, RootKey};
 use crate::config::{Config, Environment, Layers, List, RawConfig, Scalar};
-use crate::server::{Health, Server, StopSignals};
+use crate::server::{HangUps, Health, Server, StopSignals};
 use crate::telemetry::{logs, metrics::Metrics};
 use bytes::Bytes;
 use clap::Args;
@@ -84,7 +85,8 @@ Examples:
 
 Signals:
   SIGTERM, SIGINT   stop accepting, finish what is in flight (server.shutdown_grace_period), exit 0
-  SIGHUP            look for a renewed certificate now (otherwise every 30 s)";
+  SIGHUP            read the keys of root and of the accounts again, from their files or from the configuration, and
+                    look for a renewed certificate now (otherwise every 30 s)";
 
 impl ServeArgs {
     fn into_flags(self) -> RawConfig {
@@ -141,12 +143,17 @@ where
     // An error means that one is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("cairn-io").build()?;
-    let served = runtime.block_on(serve(config, &environment, compose));
+    let served = runtime.block_on(serve(config, environment, file, compose));
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
     served
 }
 
-async fn serve<C, S, B>(config: Config, environment: &Environment, compose: C) -> Result<(), Failure>
+async fn serve<C, S, B>(
+    config: Config,
+    environment: Environment,
+    file: Option<PathBuf>,
+    compose: C,
+) -> Result<(), Failure>
 where
     C: AsyncFnOnce(Parts) -> Result<Composed<S>, Failure>,
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -159,15 +166,18 @@ where
     let health = Health::new();
     let metrics = Metrics::new()?;
     let server = Server::bind(&config, health.clone(), metrics.clone()).await?;
-    let first_directory = config.storage.data.first().ok_or("no data directory is given")?;
-    let root = RootKey::obtain(environment, first_directory)?;
+    let data = config.storage.data.first().ok_or("no data directory is given")?.clone();
+    let root = RootKey::obtain(&environment, &data)?;
     let accounts = Arc::new(Accounts::new(root.key.clone(), config.accounts.iter().cloned())?);
+    let keys = KeySources { environment, data, file }.keep_fresh(Arc::clone(&accounts), HangUps::install()?);
+    let keys = tokio::spawn(keys);
     let config = Arc::new(config);
     let Composed { service, close } = compose(Parts { config: Arc::clone(&config), accounts, health, metrics }).await?;
     let addresses = server.addresses();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), s3 = %addresses.s3, ops = %addresses.ops, "serving");
     say(&banner::text(&config, &addresses, &root));
     let drained = server.run(service, signals).await?;
+    keys.abort();
     close.await?;
     tracing::info!(cut_off = drained.cut_off, "stopped");
     Ok(())

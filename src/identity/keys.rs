@@ -129,10 +129,10 @@ impl Identities {
         }
         if user.is_none() {
             for id in self.accounts().access_keys_of(account) {
-                let record: Option<AccessKeyRecord> = self.record(rows::access_key(id)).await?;
+                let record: Option<AccessKeyRecord> = self.record(rows::access_key(&id)).await?;
                 let status = record.map_or(KeyStatus::Active, |record| record.status);
                 if status != KeyStatus::Revoked {
-                    keys.push(AccessKey { id: id.to_owned(), user: None, created: Timestamp(0), status });
+                    keys.push(AccessKey { id, user: None, created: Timestamp(0), status });
                 }
             }
         }

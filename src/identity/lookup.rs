@@ -142,8 +142,8 @@ impl Identities {
             if stored.is_some_and(|key| key.status != KeyStatus::Active) {
                 return Ok(None);
             }
-            let caller = Caller::account_root(Arc::clone(account), Some(access_key_id.to_owned()));
-            return Ok(Some(known(secret.clone(), caller, None)));
+            let caller = Caller::account_root(account, Some(access_key_id.to_owned()));
+            return Ok(Some(known(secret, caller, None)));
         }
         if let Some(key) = stored {
             let (KeyStatus::Active, Some(sealed)) = (key.status, &key.secret) else { return Ok(None) };

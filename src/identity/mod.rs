@@ -129,10 +129,12 @@ impl Identities {
         &self.0.store
     }
 
-    /// A number that is raised by each commit that may change what a caller may do.
+    /// A number that is raised by each commit that may change what a caller may do, and when configured keys are
+    /// replaced.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.generation.load(Ordering::SeqCst)
+        // Both only grow, so the sum never comes back.
+        self.0.generation.load(Ordering::SeqCst).wrapping_add(self.0.accounts.generation())
     }
 
     fn begin(&self) -> Transaction {

@@ -19,6 +19,7 @@ use super::cors::Crossing;
 use super::guard::FailedSignatures;
 use super::host::Domains;
 use super::post_form::{self, Forms};
+use super::query_api::Presigned;
 use super::request_body::{Drained, Framing, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
 use super::target::{self, Target};
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     pub guard: Arc<FailedSignatures>,
     pub objects: Objects,
     pub forms: Forms,
+    pub presigned: Presigned,
 }
 
 impl Front {
@@ -142,7 +144,11 @@ impl Front {
 
     /// A request of IAM or STS: its form is read here, and whatever refuses it does so in these services' words.
     async fn through_query_api(&self, request: Request<Body>, context: &Arc<RequestContext>) -> HttpResponse {
-        let response = match query_api::prepare(request).await {
+        let accepted = match query_api::prepare(request).await {
+            Ok(request) => self.0.presigned.accept(request, context).await,
+            Err(error) => Err(error),
+        };
+        let response = match accepted {
             Ok(request) => self.through_s3(request, None, context).await,
             Err(error) => query_api::refusal(&error, &context.id),
         };

@@ -85,7 +85,7 @@ use self::guard::FailedSignatures;
 use self::host::Domains;
 use self::iam_api::IamApi;
 use self::post_form::Forms;
-use self::query_api::QueryApis;
+use self::query_api::{Presigned, QueryApis};
 use self::rewrite::SecondPass;
 use self::routes::Routes;
 use self::s3::{EventPlaces, Gateway};
@@ -149,6 +149,8 @@ pub fn service(
         required_region: options.required_region.clone(),
         signature_v2: options.post_signature_v2,
     };
+    let presigned =
+        Presigned { identities: sts.identities().clone(), required_region: options.required_region.clone() };
     let s3 = s3_service(objects, sts, &events, domains.clone(), options.required_region)?;
     let guard = Arc::new(FailedSignatures::new(options.failed_signatures_per_minute));
     let (guarded, audit) = (Arc::clone(&guard), options.audit.clone());
@@ -173,6 +175,7 @@ pub fn service(
         guard,
         objects: objects.clone(),
         forms,
+        presigned,
     }))
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | this one | how such requests are told apart, read, dispatched and answered |
 //! | `form` | the request's parameters, within limits |
+//! | `presigned` | signatures in the query |
 //! | `xml` | the answer |
 //!
 //! The front reads the form, for clients of these services do not say its hash in a header and s3s wants one. s3s
@@ -11,6 +12,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/APIReference/CommonParameters.html>
 
 mod form;
+mod presigned;
 mod xml;
 
 use std::borrow::Cow;
@@ -25,6 +27,7 @@ use storage::types::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(super) use self::form::Form;
+pub(super) use self::presigned::Presigned;
 pub(super) use self::xml::Xml;
 use super::authn::Authentication;
 use super::context::{RequestContext, RequestId};
@@ -325,6 +328,10 @@ impl QueryApis {
     /// Establishes who asks; which actions nobody in particular may ask for is for them to say.
     pub(super) async fn check_access(&self, request: &mut S3Request<Body>) -> S3Result<()> {
         let context = RequestContext::of(&request.extensions)?;
+        if context.caller().is_some() {
+            // By a signature in the query.
+            return Ok(());
+        }
         self.authentication
             .establish(&context, request.credentials.as_ref(), &request.headers, &request.uri)
             .await
@@ -364,7 +371,9 @@ impl QueryApis {
         };
         let anonymous = Caller::anonymous();
         let caller = context.caller().unwrap_or(&anonymous);
-        if let Err(error) = signed_for(service, request) {
+        if let Some(signed) = request.service.as_deref()
+            && let Err(error) = signed_for(service, signed)
+        {
             return (service, Err(error));
         }
         let now = Timestamp::now();
@@ -379,14 +388,12 @@ impl QueryApis {
 }
 
 /// A signature is for one service: one for S3 does not hold here.
-fn signed_for(service: Service, request: &S3Request<Body>) -> Result<(), QueryError> {
-    match request.service.as_deref() {
-        Some(signed) if signed != service.name() => {
-            let message = format!("Credential should be scoped to correct service: '{}'. ", service.name());
-            Err(QueryError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message))
-        }
-        _ => Ok(()),
+fn signed_for(service: Service, signed: &str) -> Result<(), QueryError> {
+    if signed == service.name() {
+        return Ok(());
     }
+    let message = format!("Credential should be scoped to correct service: '{}'. ", service.name());
+    Err(QueryError::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message))
 }
 
 fn success_xml(service: Service, action: &str, result: &Xml, id: &RequestId) -> String {

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM and SIGINT end the program in order, a second one at once; SIGHUP reloads certificates.
+//! Signals: SIGTERM and SIGINT end the program in order, a second one at once; SIGHUP reloads
+//! certificates and keys.
 
 use super::ServerError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,9 +28,22 @@ impl StopSignals {
     }
 }
 
-/// SIGHUP, which would otherwise kill the process.
-pub(super) fn hang_up() -> Result<Signal, ServerError> {
-    listen(SignalKind::hangup())
+/// SIGHUP, which would otherwise kill the process. Several may wait for it, each for its own purpose.
+pub struct HangUps(Signal);
+
+impl HangUps {
+    /// From here on the signal no longer kills the process.
+    ///
+    /// # Errors
+    /// If the system does not let the process handle it.
+    pub fn install() -> Result<Self, ServerError> {
+        listen(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next of them; several that came in between count as one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, ServerError> {
