@@ -66,8 +66,9 @@ bench: build ## measure PUT, GET, HEAD, LIST, DELETE end to end beside the machi
 	@cargo bench --profile release --ignore-rust-version --bench end_to_end $(if $(ARGS),-- $(ARGS))
 
 .PHONY: bench-authorization
-bench-authorization: build-tools ## time decisions over a user's policies
+bench-authorization: build ## time decisions over a user's policies, alone and in small GETs beside root's
 	@cargo bench --profile release --ignore-rust-version --bench authorization
+	cargo bench --profile release --ignore-rust-version --bench end_to_end -- policies --seconds 2 $(ARGS)
 
 .PHONY: mutants
 mutants: ## try every mutation of the evaluator of policies: each must make a test fail (a quarter of an hour)

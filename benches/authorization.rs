@@ -3,37 +3,20 @@
 //!
 //! Prints the median and the 99th percentile for each kind of answer. Target: 10 µs at the median.
 
+#[path = "end_to_end/policies.rs"]
+mod policies;
+
 use std::hint::black_box;
 use std::time::Instant;
 
 use cairn::rules::iam::{Context, Named, Policies, Policy, PolicyKind, Principal, Request, Verdict, decide};
 
-const POLICIES: usize = 10;
-const STATEMENTS: usize = 20;
+use crate::policies::{POLICIES, STATEMENTS, document};
+
 const ROUNDS: usize = 20_000;
 /// Decisions that are timed together: one alone is too short for the clock.
 const BATCH: u32 = 10;
 const TARGET_MICROSECONDS: f64 = 10.0;
-
-/// A policy of a team: reads here, writes there, under conditions, with a home for everyone.
-fn document(number: usize) -> String {
-    let statements: Vec<_> = (0..STATEMENTS)
-        .map(|statement| {
-            let (bucket, effect) = (number * STATEMENTS + statement, if statement % 7 == 3 { "Deny" } else { "Allow" });
-            let condition = match statement % 4 {
-                0 => r#","Condition":{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","192.168.0.0/16"]}}"#,
-                1 => r#","Condition":{"StringLike":{"s3:prefix":["home/${aws:username}/*","public/*"]}}"#,
-                2 => r#","Condition":{"Bool":{"aws:SecureTransport":"true"},"StringEquals":{"aws:PrincipalTag/team":"red"}}"#,
-                _ => "",
-            };
-            format!(
-                r#"{{"Effect":"{effect}","Action":["s3:GetObject","s3:GetObjectVersion","s3:List*"],
-                    "Resource":["arn:aws:s3:::team-{bucket}","arn:aws:s3:::team-{bucket}/home/${{aws:username}}/*"]{condition}}}"#
-            )
-        })
-        .collect();
-    format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
-}
 
 /// Microseconds at the median and at the 99th percentile.
 fn measure(request: &Request<'_>, policies: &Policies<'_>) -> (f64, f64) {
@@ -51,7 +34,7 @@ fn measure(request: &Request<'_>, policies: &Policies<'_>) -> (f64, f64) {
 }
 
 fn main() {
-    let parse = |number| Policy::parse(&document(number), PolicyKind::Identity).expect("a good policy");
+    let parse = |number| Policy::parse(&document(number, None), PolicyKind::Identity).expect("a good policy");
     let parsed: Vec<Policy> = (0..POLICIES).map(parse).collect();
     let names: Vec<String> =
         (0..POLICIES).map(|number| format!("arn:aws:iam::111122223333:policy/p{number}")).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cairn::protocol::{OPERATIONS, Support};
+use cairn::protocol::{OPERATIONS, Support, iam_actions, sts_actions};
 
 /// The first cell of each row, as the README has it.
 const ROWS: [(Support, &str); 3] = [
@@ -19,6 +19,17 @@ fn of_the_code(support: Support) -> BTreeSet<&'static str> {
 fn of_the_readme<'a>(readme: &'a str, label: &str) -> Option<BTreeSet<&'a str>> {
     let row = readme.lines().find_map(|line| line.strip_prefix(&format!("| {label} |")))?;
     Some(row.split('`').skip(1).step_by(2).collect())
+}
+
+#[test]
+fn the_readme_names_the_actions_of_iam_and_sts() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let services: [(&str, Vec<&str>); 2] = [("IAM", iam_actions().collect()), ("STS", sts_actions().collect())];
+    for (label, actions) in services {
+        let names: Vec<_> = actions.iter().map(|name| format!("`{name}`")).collect();
+        let row = format!("| {label} | {} |", names.join(", "));
+        assert_eq!(of_the_readme(&readme, label), Some(actions.into_iter().collect()), "the row must be\n{row}\n");
+    }
 }
 
 #[test]

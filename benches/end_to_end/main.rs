@@ -38,12 +38,14 @@
 
 mod ceiling;
 mod client;
+mod identities;
 mod limits;
 mod load;
 mod machine;
 mod matrix;
 mod options;
 mod payload;
+mod policies;
 mod report;
 mod scale;
 mod server;
@@ -90,6 +92,9 @@ async fn run(options: &Options) -> Result<Report> {
     }
     if options.wants(Workload::Listing) || options.wants(Workload::Start) {
         scale::run(options, &mut report).await?;
+    }
+    if options.wants(Workload::Policies) {
+        identities::run(options).await?;
     }
     report.print_marks();
     if let Some(path) = &options.json {

@@ -23,6 +23,8 @@ EXAMPLES
       cargo bench --bench end_to_end -- matrix --only put,get --sizes 4k --connections 64 --seconds 5
   A million objects: listing and start, kept for the next time:
       cargo bench --bench end_to_end -- listing start --loaded ~/cairn-million
+  What policies cost, by turns:
+      cargo bench --bench end_to_end -- policies
   Only what disk and hashes can do:
       cargo bench --bench end_to_end -- limits
   A server that already runs (CPU and memory need its process id):
@@ -134,6 +136,8 @@ pub enum Workload {
     Listing,
     /// Time from exec to ready after kill -9 under load
     Start,
+    /// Small GETs of a user with many policies beside root's
+    Policies,
 }
 
 /// An S3 operation of the matrix.

@@ -46,6 +46,7 @@ pub struct Signer {
     access_key: String,
     secret_key: String,
     region: String,
+    service: &'static str,
     host: String,
     date: AmzDate,
     key: [u8; 32],
@@ -60,6 +61,7 @@ impl Signer {
             access_key: options.access_key.clone(),
             secret_key: options.secret_key.clone(),
             region: options.region.clone(),
+            service: "s3",
             host,
             key: derive_signing_key(&options.secret_key, &date, &options.region, "s3"),
             date,
@@ -67,11 +69,26 @@ impl Signer {
         })
     }
 
+    /// The same with another key.
+    pub fn with_key(&self, access_key: String, secret_key: String) -> Self {
+        Self { access_key, secret_key, ..self.clone() }.derived()
+    }
+
+    /// The same for another service at the same address.
+    pub fn for_service(&self, service: &'static str) -> Self {
+        Self { service, ..self.clone() }.derived()
+    }
+
+    fn derived(mut self) -> Self {
+        self.key = derive_signing_key(&self.secret_key, &self.date, &self.region, self.service);
+        self
+    }
+
     /// Replaces `head` by the signed head of `request`, blank line included.
     pub fn write_head(&mut self, head: &mut Vec<u8>, request: &Request<'_>) -> Result<()> {
         if self.renewed.elapsed() > RENEW_AFTER {
             self.date = now()?;
-            self.key = derive_signing_key(&self.secret_key, &self.date, &self.region, "s3");
+            self.key = derive_signing_key(&self.secret_key, &self.date, &self.region, self.service);
             self.renewed = Instant::now();
         }
         let date = self.date.fmt_iso8601();
@@ -80,7 +97,7 @@ impl Signer {
         let payload = request.sha256.map_or(Payload::Unsigned, Payload::SingleChunk);
         let canonical =
             create_canonical_request_with_raw_uri_path(request.method, request.path, request.query, headers, payload);
-        let string_to_sign = create_string_to_sign(&canonical, &self.date, &self.region, "s3");
+        let string_to_sign = create_string_to_sign(&canonical, &self.date, &self.region, self.service);
         let signature = hex::encode(calculate_signature_with_key(&string_to_sign, &self.key));
 
         head.clear();
@@ -92,12 +109,13 @@ impl Signer {
         write!(
             head,
             " HTTP/1.1\r\nhost: {}\r\nx-amz-date: {date}\r\nx-amz-content-sha256: {hash}\r\n\
-             authorization: AWS4-HMAC-SHA256 Credential={}/{}/{}/s3/aws4_request, \
+             authorization: AWS4-HMAC-SHA256 Credential={}/{}/{}/{}/aws4_request, \
              SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}\r\n",
             self.host,
             self.access_key,
             self.date.fmt_date(),
             self.region,
+            self.service,
         )?;
         if request.method == "PUT" || request.content_length > 0 {
             write!(head, "content-length: {}\r\n", request.content_length)?;

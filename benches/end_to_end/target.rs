@@ -55,6 +55,30 @@ impl Target {
         Ok((status, answer))
     }
 
+    /// One action of IAM; answers its XML.
+    pub async fn query(&self, action: &str, fields: Vec<(&str, String)>) -> Result<String> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", action).append_pair("Version", "2010-05-08").extend_pairs(fields);
+        let body = form.finish();
+        let sha256 = hex::encode(Sha256::digest(&body));
+        let request = Request {
+            method: "POST",
+            path: "/",
+            query: &[],
+            sha256: Some(&sha256),
+            content_length: body.len() as u64,
+            extra: "content-type: application/x-www-form-urlencoded\r\n",
+        };
+        let (mut head, mut answer) = (Vec::new(), Vec::new());
+        self.signer.for_service("iam").write_head(&mut head, &request)?;
+        let mut connection = Connection::open(self.address).await?;
+        let (sent, kept) = (RequestBody::Bytes(body.as_bytes()), AnswerBody::Keep(&mut answer));
+        match connection.exchange(&head, sent, kept).await?.status {
+            200 => Ok(String::from_utf8(answer)?),
+            status => Err(refused(action, status, &answer).into()),
+        }
+    }
+
     /// Makes `bucket`, or takes it as it is if it is ours already.
     pub async fn create_bucket(&self, bucket: &str) -> Result<()> {
         match self.call("PUT", &format!("/{bucket}"), &[], b"").await? {

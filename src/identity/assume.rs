@@ -16,7 +16,7 @@ use super::sts_error::{StsCode, StsError};
 use super::trust::{self, Assumption};
 use super::web_identity::{Claims, Unverified, without_scheme};
 use crate::outbound::oidc::OidcError;
-use crate::rules::iam::{Context, Policy, PolicyKind, Principal};
+use crate::rules::iam::{Context, Policy, PolicyKind, Principal, Verdict};
 
 const SHORTEST_SECONDS: u32 = 900;
 const LONGEST_SECONDS: u32 = 43_200;
@@ -112,15 +112,17 @@ impl Sts {
         actions.extend((!asked.tags.is_empty()).then_some("sts:TagSession"));
         actions.extend(asked.source_identity.is_some().then_some("sts:SetSourceIdentity"));
         for action in actions {
-            let allowed = found.as_ref().is_some_and(|found| {
+            let verdict = found.as_ref().map_or(Verdict::NotAllowed, |found| {
                 let assumption = Assumption { action, role_arn: &asked.role_arn, account: &found.account };
-                trust::allows(caller, &found.trust, assumption, &context)
+                trust::verdict(caller, &found.trust, assumption, &context)
             });
-            if !allowed {
-                return Err(trust::denied(caller, action, &asked.role_arn));
+            if !verdict.is_allowed() {
+                return Err(self.denied(caller, action, &asked.role_arn, &verdict));
             }
         }
-        let Some(found) = found else { return Err(trust::denied(caller, "sts:AssumeRole", &asked.role_arn)) };
+        let Some(found) = found else {
+            return Err(self.denied(caller, "sts:AssumeRole", &asked.role_arn, &Verdict::NotAllowed));
+        };
         let seconds = seconds(&asked, &found.record, is_chained)?;
         self.begin_role(found, asked, seconds, Vec::new(), now).await
     }
@@ -208,7 +210,7 @@ impl Sts {
         let identities = self.identities();
         let record = identities.record::<RoleRecord>(rows::role(account, name)).await?;
         let Some(record) = record.filter(|role| role.path == path && role.name == name) else { return Ok(None) };
-        let trust = identities.parsed(&record.trust, PolicyKind::Trust)?;
+        let trust = identities.parsed_bound(&record.trust, PolicyKind::Trust, &record.trusted)?;
         Ok(Some(Found { account: account.to_owned(), record, trust }))
     }
 

@@ -1,12 +1,8 @@
-//! Credentials of users for themselves and for others: GetSessionToken and GetFederationToken; and what an encoded
-//! message about a denial says.
+//! Credentials of users for themselves and for others: GetSessionToken and GetFederationToken; and whose a key is.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html>,
-//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html>,
-//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html>
+//! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetFederationToken.html>
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use storage::types::Timestamp;
 
 use super::assume::{check_seconds, check_word};
@@ -14,7 +10,7 @@ use super::caller::{Caller, ResourceSide};
 use super::records::{AccessKeyRecord, SessionOf, Tags};
 use super::sessions::{Credentials, NewSession, SessionPolicies, Sts};
 use super::sts_error::{StsCode, StsError};
-use super::{Identities, names, rows, trust};
+use super::{names, rows};
 use crate::rules::iam::{Context, Principal, Request, Verdict};
 
 const SHORTEST_SECONDS: u32 = 900;
@@ -22,10 +18,6 @@ const LONGEST_SECONDS: u32 = 129_600;
 const DEFAULT_SECONDS: u32 = 43_200;
 /// Root's temporary credentials last an hour at most, whatever is asked for.
 const LONGEST_ROOT_SECONDS: u32 = 3_600;
-/// What an encoded message is sealed for; no row has such a key.
-const MESSAGE: &[u8] = b"encoded authorization message";
-/// Characters of an encoded message.
-const MAX_MESSAGE_CHARACTERS: usize = 10_240;
 
 /// A federated user's session.
 #[derive(Debug, Clone)]
@@ -51,21 +43,6 @@ pub struct GetFederationToken {
     pub tags: Tags,
 }
 
-/// A denial, for who has to find out why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial<'a> {
-    /// Whether a statement denies it; else none allows it.
-    pub is_explicit: bool,
-    /// The caller's ARN.
-    pub principal: &'a str,
-    /// What was asked for.
-    pub action: &'a str,
-    /// Of what.
-    pub resource: &'a str,
-    /// The statement that denies it, if there is one.
-    pub by: &'a str,
-}
-
 impl Sts {
     /// Temporary credentials with the caller's own permissions.
     ///
@@ -87,8 +64,9 @@ impl Sts {
             _ => return Err(session_credentials("GetSessionToken")),
         };
         self.refuse_sessions(caller, "GetSessionToken").await?;
-        if let Verdict::Denied { .. } = own_verdict(caller, "sts:GetSessionToken", "*", context) {
-            return Err(trust::denied(caller, "sts:GetSessionToken", "*"));
+        let verdict = own_verdict(caller, "sts:GetSessionToken", "*", context);
+        if let Verdict::Denied { .. } = verdict {
+            return Err(self.denied(caller, "sts:GetSessionToken", "*", &verdict));
         }
         self.start(NewSession { seconds: length(&of, seconds), ..new_session(caller, of) }, now).await
     }
@@ -123,9 +101,7 @@ impl Sts {
         }
         let tagging = (!asked.tags.is_empty()).then_some("sts:TagSession");
         for action in std::iter::once("sts:GetFederationToken").chain(tagging) {
-            if !own_verdict(caller, action, &arn, &context).is_allowed() {
-                return Err(trust::denied(caller, action, &arn));
-            }
+            self.require(caller, action, &arn, &context)?;
         }
         let id = format!("{}:{}", caller.account.id, asked.name);
         let of = SessionOf::Federated { user_id, name: asked.name };
@@ -135,30 +111,6 @@ impl Sts {
         };
         let new = NewSession { seconds, policies: asked.policies, tags: asked.tags, ..new_session(caller, of) };
         Ok(FederatedUser { credentials: self.start(new, now).await?, arn, id })
-    }
-
-    /// What an encoded message says, as JSON.
-    ///
-    /// # Errors
-    /// `AccessDenied` unless the caller's policies allow it; `InvalidAuthorizationMessageException`.
-    pub fn decode_authorization_message(
-        &self,
-        caller: &Caller,
-        encoded: &str,
-        context: &Context,
-    ) -> Result<String, StsError> {
-        names::check_length(encoded, "encodedMessage", 1, MAX_MESSAGE_CHARACTERS)?;
-        let action = "sts:DecodeAuthorizationMessage";
-        if !own_verdict(caller, action, "*", context).is_allowed() {
-            return Err(trust::denied(caller, action, "*"));
-        }
-        let invalid = || {
-            let message = "Message is not valid: it must be an encoded authorization message of this server.";
-            StsError::new(StsCode::InvalidAuthorizationMessage, message)
-        };
-        let sealed = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| invalid())?;
-        let message = self.identities().sealer().open(&sealed, MESSAGE).map_err(|_| invalid())?;
-        Ok(message.expose().to_owned())
     }
 
     /// The account of an access key, permanent or temporary, active or not.
@@ -172,10 +124,7 @@ impl Sts {
         context: &Context,
     ) -> Result<String, StsError> {
         names::check_length(access_key_id, "accessKeyId", 3, 128)?;
-        let action = "sts:GetAccessKeyInfo";
-        if !own_verdict(caller, action, "*", context).is_allowed() {
-            return Err(trust::denied(caller, action, "*"));
-        }
+        self.require(caller, "sts:GetAccessKeyInfo", "*", context)?;
         let identities = self.identities();
         if let Some((account, _)) = identities.accounts().by_access_key(access_key_id) {
             return Ok(account.id.clone());
@@ -189,34 +138,21 @@ impl Sts {
         }
     }
 
+    /// Whether the caller's own policies allow something in its own account.
+    pub(super) fn require(
+        &self,
+        caller: &Caller,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Result<(), StsError> {
+        let verdict = own_verdict(caller, action, resource, context);
+        if verdict.is_allowed() { Ok(()) } else { Err(self.denied(caller, action, resource, &verdict)) }
+    }
+
     async fn refuse_sessions(&self, caller: &Caller, operation: &str) -> Result<(), StsError> {
         let Some(key) = &caller.access_key_id else { return Err(session_credentials(operation)) };
         if self.session(key).await?.is_some() { Err(session_credentials(operation)) } else { Ok(()) }
-    }
-}
-
-impl Identities {
-    /// A denial, sealed: whoever is denied can hand it to who may have it decoded.
-    ///
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub fn encode_authorization_message(&self, denial: &Denial<'_>) -> super::Result<String> {
-        let statements: Vec<_> =
-            if denial.is_explicit { vec![serde_json::json!({"statementId": denial.by})] } else { Vec::new() };
-        let message = serde_json::json!({
-            "allowed": false,
-            "explicitDeny": denial.is_explicit,
-            "matchedStatements": {"items": statements},
-            "failures": {"items": []},
-            "context": {
-                "principal": {"arn": denial.principal},
-                "action": denial.action,
-                "resource": denial.resource,
-                "conditions": {"items": []},
-            },
-        });
-        let sealed = self.sealer().seal(&message.to_string(), MESSAGE)?;
-        Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 }
 
@@ -243,7 +179,7 @@ fn length(of: &SessionOf, asked: Option<u32>) -> u32 {
 }
 
 /// What the caller's own policies say of something in its own account.
-pub(super) fn own_verdict(caller: &Caller, action: &str, resource: &str, context: &Context) -> Verdict {
+fn own_verdict(caller: &Caller, action: &str, resource: &str, context: &Context) -> Verdict {
     let request = Request { principal: &caller.principal, action, resource, context };
     caller.decide(&request, &ResourceSide { account: &caller.account.id, policy: None, granted: false })
 }

@@ -17,8 +17,8 @@ use super::caller::{Caller, CallerPolicies, NamedPolicy};
 use super::error::{Code, Error, Result};
 use super::principals::PrincipalRecord;
 use super::records::{
-    AccessKeyRecord, EntityName, GroupRecord, KeyOwner, KeyStatus, LastUsedRecord, PolicySet, RoleRecord, SessionOf,
-    SessionRecord, Tags, UserRecord,
+    AccessKeyRecord, BoundPrincipals, EntityName, GroupRecord, KeyOwner, KeyStatus, LastUsedRecord, PolicySet,
+    RoleRecord, SessionOf, SessionRecord, Tags, UserRecord,
 };
 use super::{Identities, aws_managed, names, rows};
 use crate::accounts::{Account, SecretKey};
@@ -395,8 +395,19 @@ impl Identities {
     /// # Errors
     /// If it does not parse: it might deny something, so nothing is allowed without it.
     pub fn parsed(&self, text: &str, kind: PolicyKind<'_>) -> Result<Arc<Policy>> {
+        self.parsed_bound(text, kind, &BoundPrincipals::new())
+    }
+
+    /// A stored policy, parsed, with those that it names bound to their ids.
+    pub(super) fn parsed_bound(
+        &self,
+        text: &str,
+        kind: PolicyKind<'_>,
+        bound: &BoundPrincipals,
+    ) -> Result<Arc<Policy>> {
         let mut hasher = Sha256::new();
-        hasher.update(format!("{kind:?}\n"));
+        // Neither has a line break where the other could begin.
+        hasher.update(format!("{kind:?} {bound:?}\n"));
         hasher.update(text);
         let digest: [u8; 32] = hasher.finalize().into();
         if let Some(policy) = self.0.policies.get(&digest) {
@@ -404,7 +415,7 @@ impl Identities {
         }
         let policy = Policy::parse(text, kind)
             .map_err(|fault| Error::refused(Code::PolicyEvaluation, format!("A stored policy is invalid: {fault}")))?;
-        let policy = Arc::new(policy);
+        let policy = Arc::new(policy.bound_to(bound));
         self.0.policies.insert(digest, Arc::clone(&policy));
         Ok(policy)
     }

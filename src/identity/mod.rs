@@ -8,8 +8,10 @@
 //! | `caller`, `lookup` | who a verified access key stands for, with which policies; the cache of that |
 //! | `sealer`, `server_key`, `ids` | secrets at rest, and the making of ids and secrets |
 //! | `names`, `documents`, `aws_managed` | what names and policies may be; AWS's own policies |
+//! | `bound` | users and roles that policies name, bound to their ids |
 //! | `sessions`, `sts_error` | temporary credentials: their making and their end |
 //! | `assume`, `trust`, `web_identity`, `federation` | STS's operations: who gets which credentials |
+//! | `denial` | why a request was denied, sealed for who may know |
 //! | `users`, `groups`, `roles`, `policies`, `principals`, `keys`, `providers`, `accounts` | the operations |
 //!
 //! Whoever calls is authorised already. Every change is one conditional commit, durable when it is answered, and raises
@@ -18,7 +20,9 @@
 mod accounts;
 mod assume;
 mod aws_managed;
+mod bound;
 mod caller;
+mod denial;
 mod documents;
 mod error;
 mod federation;
@@ -47,10 +51,12 @@ mod web_identity;
 
 pub use accounts::Summary;
 pub use assume::{AssumeRole, AssumedRole, WebIdentity};
+pub use bound::Stranger;
 pub use caller::{Caller, CallerPolicies, NamedPolicy, ResourceSide};
+pub use denial::Denial;
 pub use documents::MAX_MANAGED_POLICY_CHARACTERS;
 pub use error::{Code, Error, Result};
-pub use federation::{Denial, FederatedUser, GetFederationToken};
+pub use federation::{FederatedUser, GetFederationToken};
 pub use groups::NewGroup;
 pub use ids::{IdPrefix, new_id, new_secret, new_token};
 pub use keys::{AccessKey, NewAccessKey};
@@ -95,6 +101,12 @@ struct Shared {
     generation: Arc<AtomicU64>,
     callers: Cache<String, Arc<Known>>,
     policies: Cache<[u8; 32], Arc<Policy>>,
+}
+
+impl std::fmt::Debug for Identities {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identities(…)")
+    }
 }
 
 impl Identities {

@@ -11,6 +11,9 @@ use storage::types::Timestamp;
 /// Tags as they were given: keys keep their case, and differ without regard to it.
 pub type Tags = Vec<(String, String)>;
 
+/// ARNs of users and roles that a policy names, each with the id that it stood for when the policy was put.
+pub type BoundPrincipals = Vec<(String, String)>;
+
 /// A policy that belongs to one user, group or role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InlinePolicy {
@@ -84,6 +87,8 @@ pub struct RoleRecord {
     pub max_session_seconds: u32,
     /// Who may assume it: a trust policy's text.
     pub trust: String,
+    /// The ids of those that it names.
+    pub trusted: BoundPrincipals,
     /// Its tags.
     pub tags: Tags,
     /// Its policies.

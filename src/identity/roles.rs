@@ -11,11 +11,11 @@ use super::names::{
 };
 use super::page::{Page, PageRequest};
 use super::principals::{absent, require_bare};
-use super::records::{EntityKind, EntityName, LastUsedRecord, PolicySet, RoleRecord, Tags};
+use super::records::{BoundPrincipals, EntityKind, EntityName, LastUsedRecord, PolicySet, RoleRecord, Tags};
 use super::rows::{self, Usage};
 use super::transaction::{Transaction, transact};
 use super::{Identities, documents};
-use crate::rules::iam::PolicyKind;
+use crate::rules::iam::{Policy, PolicyKind};
 
 /// The longest session that a role may allow, in seconds, and what it allows unless it says otherwise.
 const MAX_SESSION_SECONDS: std::ops::RangeInclusive<u32> = 3_600..=43_200;
@@ -51,11 +51,9 @@ pub struct RoleUpdate {
 }
 
 impl RoleUpdate {
-    fn check(mut self) -> Result<Self> {
+    fn check(&self) -> Result<()> {
         self.description.as_deref().map_or(Ok(()), check_description)?;
-        self.max_session_seconds.map_or(Ok(()), check_session)?;
-        self.trust = self.trust.map(|trust| accept_trust(&trust)).transpose()?;
-        Ok(self)
+        self.max_session_seconds.map_or(Ok(()), check_session)
     }
 }
 
@@ -79,6 +77,24 @@ fn accept_trust(text: &str) -> Result<String> {
     Ok(text)
 }
 
+impl Identities {
+    /// Checks a trust policy; gives the text to store, and the ids of those that it names.
+    async fn bound_trust(&self, text: &str) -> Result<(String, BoundPrincipals)> {
+        let text = accept_trust(text)?;
+        let malformed = |message: String| Error::refused(Code::MalformedPolicyDocument, message);
+        let policy = Policy::parse(&text, PolicyKind::Trust).map_err(|fault| malformed(fault.to_string()))?;
+        let bound = self.bind(&policy).await?;
+        let bound = bound.map_err(|who| malformed(format!("Invalid principal in policy: \"AWS\":\"{who}\"")))?;
+        Ok((text, bound))
+    }
+
+    /// A role with its trust policy as it is shown now.
+    async fn with_trust_shown(&self, mut role: RoleRecord) -> Result<RoleRecord> {
+        role.trust = self.shown(role.trust, &role.trusted).await?;
+        Ok(role)
+    }
+}
+
 impl Transaction {
     async fn role(&mut self, account: &str, name: &str) -> Result<RoleRecord> {
         self.get(rows::role(account, name)).await?.ok_or_else(|| absent(EntityKind::Role, name))
@@ -94,9 +110,11 @@ impl Identities {
         new.description.as_deref().map_or(Ok(()), check_description)?;
         let max_session_seconds = new.max_session_seconds.unwrap_or(*MAX_SESSION_SECONDS.start());
         check_session(max_session_seconds)?;
+        let (trust, trusted) = self.bound_trust(&new.trust).await?;
         let role = RoleRecord {
             id: new_id(IdPrefix::Role)?,
-            trust: accept_trust(&new.trust)?,
+            trust,
+            trusted,
             name: new.name,
             path: new.path,
             created: now,
@@ -126,7 +144,7 @@ impl Identities {
 
     /// The role of this name.
     pub async fn role(&self, account: &str, name: &str) -> Result<RoleRecord> {
-        self.begin().role(account, name).await
+        self.with_trust_shown(self.begin().role(account, name).await?).await
     }
 
     /// When a session of this role was last used.
@@ -136,20 +154,25 @@ impl Identities {
 
     /// Changes a role; gives it as it is then.
     pub async fn update_role(&self, account: &str, name: &str, update: RoleUpdate) -> Result<RoleRecord> {
-        let update = update.check()?;
+        update.check()?;
+        let trust = match &update.trust {
+            Some(text) => Some(self.bound_trust(text).await?),
+            None => None,
+        };
         let updated = transact!(self, |transaction| {
             let mut role = transaction.role(account, name).await?;
             if update.description.is_some() {
                 role.description.clone_from(&update.description);
             }
             role.max_session_seconds = update.max_session_seconds.unwrap_or(role.max_session_seconds);
-            if let Some(trust) = &update.trust {
-                role.trust.clone_from(trust);
+            if let Some((text, trusted)) = &trust {
+                role.trust.clone_from(text);
+                role.trusted.clone_from(trusted);
             }
             transaction.put(rows::role(account, name), &role)?;
             role
         });
-        Ok(updated)
+        self.with_trust_shown(updated).await
     }
 
     /// Deletes a role without policies. Its sessions end with it.
@@ -173,7 +196,12 @@ impl Identities {
         check_path_prefix(path_prefix)?;
         let prefix = rows::entities(EntityKind::Role, account);
         let wanted = |role: &RoleRecord| role.path.starts_with(path_prefix);
-        self.page_of(prefix, |name| rows::role(account, name), page, wanted).await
+        let found = self.page_of(prefix, |name| rows::role(account, name), page, wanted).await?;
+        let mut shown = Page { items: Vec::with_capacity(found.items.len()), next: found.next };
+        for role in found.items {
+            shown.items.push(self.with_trust_shown(role).await?);
+        }
+        Ok(shown)
     }
 
     /// Adds tags to a role.

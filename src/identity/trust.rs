@@ -2,8 +2,7 @@
 //! both are of one account and the trust policy names who asks and not merely the account.
 
 use super::caller::{Caller, ResourceSide};
-use super::sts_error::{StsCode, StsError};
-use crate::rules::iam::{Context, Named, Policies, Policy, Principal, Request, decide};
+use crate::rules::iam::{Context, Named, Policies, Policy, Principal, Request, Verdict, decide};
 
 /// What is asked of a role.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +14,10 @@ pub(super) struct Assumption<'a> {
 }
 
 /// Whether the caller may.
-pub(super) fn allows(caller: &Caller, trust: &Policy, asked: Assumption<'_>, context: &Context) -> bool {
+pub(super) fn verdict(caller: &Caller, trust: &Policy, asked: Assumption<'_>, context: &Context) -> Verdict {
     let request = Request { principal: &caller.principal, action: asked.action, resource: asked.role_arn, context };
     let trust = Named { name: asked.role_arn, policy: trust };
-    caller.decide(&request, &ResourceSide { account: asked.account, policy: Some(trust), granted: false }).is_allowed()
+    caller.decide(&request, &ResourceSide { account: asked.account, policy: Some(trust), granted: false })
 }
 
 /// Whether the holder of a provider's token may. Such a principal has no policies.
@@ -33,11 +32,4 @@ pub(super) fn allows_holder(holder: &Principal, trust: &Policy, asked: Assumptio
         granted_by_owner: false,
     };
     decide(&request, &policies).is_allowed()
-}
-
-/// The refusal, in AWS's words.
-pub(super) fn denied(caller: &Caller, action: &str, resource: &str) -> StsError {
-    let who = caller.principal.arn().unwrap_or_else(|| "anonymous".to_owned());
-    let message = format!("User: {who} is not authorized to perform: {action} on resource: {resource}");
-    StsError::new(StsCode::AccessDenied, message)
 }

@@ -41,8 +41,6 @@ const CACHED_BUCKETS: usize = 2_048;
 /// A bucket's policy.
 #[derive(Debug)]
 pub struct BucketPolicy {
-    /// As it was put.
-    pub text: String,
     /// As it is evaluated.
     pub parsed: Policy,
     /// Whether it is public, in the sense of Block Public Access.
@@ -110,10 +108,16 @@ pub struct NewBucketAccess {
     pub tags: Vec<(String, String)>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct PolicyText(String);
+/// A bucket's policy as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPolicy {
+    /// As it was put.
+    pub text: String,
+    /// ARNs of users and roles that it names, each with the unique id that it stood for then.
+    pub bound: Vec<(String, String)>,
+}
 
-impl Record for PolicyText {
+impl Record for StoredPolicy {
     const FAMILY: &'static str = "buckets";
 }
 impl Record for Acl {
@@ -177,7 +181,7 @@ impl Objects {
         for (kind, bytes) in self.store.bucket_configs(bucket.id).await? {
             match kind {
                 TAGS => access.tags = Tags::decode(&bytes)?.0,
-                POLICY => access.policy = Some(parse_policy(&bucket.name, PolicyText::decode(&bytes)?.0)?),
+                POLICY => access.policy = Some(parse_policy(&bucket.name, &StoredPolicy::decode(&bytes)?)?),
                 ACL => access.acl = Some(Acl::decode(&bytes)?),
                 OWNERSHIP => access.ownership = Ownership::decode(&bytes)?,
                 PUBLIC_ACCESS_BLOCK => access.public_access_block = Some(PublicAccessBlock::decode(&bytes)?),
@@ -189,15 +193,15 @@ impl Objects {
         Ok(access)
     }
 
-    /// The text of a bucket's policy.
-    pub async fn bucket_policy(&self, bucket: &BucketRecord) -> Result<Option<String>> {
+    /// A bucket's policy, unread.
+    pub async fn bucket_policy(&self, bucket: &BucketRecord) -> Result<Option<StoredPolicy>> {
         let stored = self.store.bucket_config(bucket.id, POLICY).await?;
-        Ok(stored.map(|bytes| PolicyText::decode(&bytes)).transpose()?.map(|policy| policy.0))
+        Ok(stored.map(|bytes| StoredPolicy::decode(&bytes)).transpose()?)
     }
 
     /// Sets or removes a bucket's policy, which has been checked.
-    pub async fn set_bucket_policy(&self, name: &str, text: Option<String>) -> Result<()> {
-        self.set_config(name, POLICY, text.map(|text| PolicyText(text).encode())).await
+    pub async fn set_bucket_policy(&self, name: &str, policy: Option<&StoredPolicy>) -> Result<()> {
+        self.set_config(name, POLICY, policy.map(Record::encode)).await
     }
 
     /// Sets or removes Block Public Access of a bucket.
@@ -304,12 +308,12 @@ impl Objects {
     }
 }
 
-fn parse_policy(bucket: &str, text: String) -> Result<BucketPolicy> {
+fn parse_policy(bucket: &str, stored: &StoredPolicy) -> Result<BucketPolicy> {
     // It was checked when it was put. If this release reads it otherwise, it must not grant anything.
-    let parsed = Policy::parse(&text, PolicyKind::Bucket { bucket }).map_err(|error| {
+    let parsed = Policy::parse(&stored.text, PolicyKind::Bucket { bucket }).map_err(|error| {
         StoreError::from(Corruption::Row { family: "buckets", what: format!("the policy of {bucket}: {error}") })
     })?;
-    Ok(BucketPolicy { public: parsed.is_public(), text, parsed })
+    Ok(BucketPolicy { public: parsed.is_public(), parsed: parsed.bound_to(&stored.bound) })
 }
 
 #[cfg(test)]
@@ -325,7 +329,8 @@ mod tests {
         assert_eq!(Ownership::Set(ObjectOwnership::ObjectWriter).encode(), [1, 0, 2]);
         let block = PublicAccessBlock { ignore_public_acls: true, ..PublicAccessBlock::default() };
         assert_eq!(block.encode(), [1, 0, 1, 0, 0]);
-        assert_eq!(PolicyText("{}".to_owned()).encode(), [1, 2, b'{', b'}']);
+        let policy = StoredPolicy { text: "{}".to_owned(), bound: vec![("a".to_owned(), "A".to_owned())] };
+        assert_eq!(policy.encode(), [1, 2, b'{', b'}', 1, 1, b'a', 1, b'A']);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use storage::Store;
 use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
-pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, object_acl, set_object_acl};
+pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use copy::{Copied, CopyAttributes, CopyObject, NewStorageClass, Source};

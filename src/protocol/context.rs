@@ -11,7 +11,7 @@ use s3s::{S3ErrorCode, S3Result};
 use storage::index::records::BucketRecord;
 
 use super::request_body::BodyWatch;
-use crate::identity::Caller;
+use crate::identity::{Caller, Denial, Identities};
 use crate::telemetry::audit::Decision;
 
 /// More decisions than a request can need: a bulk deletion has up to 1000 keys with up to two actions each.
@@ -70,6 +70,8 @@ pub(super) struct RequestContext {
     /// Whether an audit trail is kept; if not, no decision is noted.
     audited: bool,
     decisions: Mutex<Vec<Decision>>,
+    /// What seals the reasons of a denial.
+    identities: Option<Identities>,
 }
 
 impl RequestContext {
@@ -90,7 +92,19 @@ impl RequestContext {
             code: OnceLock::new(),
             audited: false,
             decisions: Mutex::default(),
+            identities: None,
         }
+    }
+
+    /// The same, with what seals the reasons of a denial.
+    pub(super) fn sealing(mut self, identities: Identities) -> Self {
+        self.identities = Some(identities);
+        self
+    }
+
+    /// The reasons of a denial, sealed.
+    pub(super) fn encode(&self, denial: &Denial<'_>) -> Option<String> {
+        self.identities.as_ref()?.encode(denial)
     }
 
     /// The same, with decisions kept for the audit trail.

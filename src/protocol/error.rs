@@ -15,6 +15,8 @@ use crate::object::{self, Addressed};
 use crate::rules::{Code, Refusal};
 
 pub(super) const X_AMZ_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+/// The field of a denial with its reasons, sealed: `sts:DecodeAuthorizationMessage` opens it.
+pub(super) const ENCODED_MESSAGE: &str = "EncodedMessage";
 const X_AMZ_DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
 /// Every code that this server makes, its status, and its message where the protocol itself, not a rule, says no.
@@ -170,6 +172,12 @@ impl Failure {
             details.push((name, value.into()));
         }
         self
+    }
+
+    /// What was added to the protocol's refusal under this name.
+    pub(super) fn detail(&self, name: &str) -> Option<&str> {
+        let Self::Protocol { details, .. } = self else { return None };
+        details.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
     /// The code and message, as an entry of a list of errors has them.

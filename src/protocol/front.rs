@@ -68,7 +68,7 @@ impl Front {
         let set_aside = rewrite.as_ref().map(|rewrite| rewrite.set_aside.clone()).unwrap_or_default();
         let id = RequestId::random(front.process);
         let context = RequestContext::new(id, request.method().clone(), set_aside).audited(front.audit.is_on());
-        let context = Arc::new(context);
+        let context = Arc::new(context.sealing(front.presigned.identities.clone()));
         let trail = Trail::of(&front.audit, request.headers());
         let path = request.uri().path().to_owned();
         let connection = (front.connection)(request.extensions());

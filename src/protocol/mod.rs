@@ -130,6 +130,16 @@ pub struct ProtocolOptions {
 #[error("region {0:?} is not a region's name")]
 pub struct InvalidRegion(String);
 
+/// The actions of IAM, by name.
+pub fn iam_actions() -> impl Iterator<Item = &'static str> {
+    iam_api::names()
+}
+
+/// The actions of STS, by name.
+pub fn sts_actions() -> impl Iterator<Item = &'static str> {
+    sts_api::ACTIONS.into_iter()
+}
+
 /// The service for the S3 listener.
 ///
 /// # Errors

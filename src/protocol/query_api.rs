@@ -138,10 +138,15 @@ impl QueryError {
     }
 
     fn of_failure(failure: Failure, context: &RequestContext) -> Self {
+        let encoded = failure.detail(super::error::ENCODED_MESSAGE).map(str::to_owned);
         let error = failure.into_s3(context);
         let code = error.code().as_str().to_owned();
         let status = super::error::status(&code);
-        let message = error.message().or_else(|| super::error::message(&code)).unwrap_or_default().to_owned();
+        let mut message = error.message().or_else(|| super::error::message(&code)).unwrap_or_default().to_owned();
+        if let Some(encoded) = encoded {
+            // In EC2's words, which people's tools look for.
+            message = format!("{message}. Encoded authorization failure message: {encoded}");
+        }
         Self::of_s3(status, &code, message)
     }
 }

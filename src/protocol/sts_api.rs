@@ -11,7 +11,7 @@ use crate::identity::{
 use crate::telemetry::audit::Decision;
 
 /// The actions that there are.
-const ACTIONS: [&str; 7] = [
+pub(super) const ACTIONS: [&str; 7] = [
     "AssumeRole",
     "AssumeRoleWithWebIdentity",
     "DecodeAuthorizationMessage",

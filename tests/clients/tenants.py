@@ -82,6 +82,24 @@ class Tenants:
         url = signer.presign(credentials, method, self.host, path, [*pairs, *token], headers=headers, **options)
         return self._send(method, url, [("Host", self.host), *headers], body)
 
+    def query(self, who, service, pairs):
+        """Posts a form to IAM or STS, signed by `who`, or by nobody."""
+        body = urllib.parse.urlencode(pairs).encode()
+        headers = [("Host", self.host), ("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")]
+        if who is not None:
+            headers += [("x-amz-security-token", who.token)] if who.token else []
+            credentials = signer.Credentials(who.access_key, who.secret_key, service=service)
+            headers, _ = signer.sign(credentials, "POST", "/", [], headers, hashlib.sha256(body).hexdigest())
+        return self._send("POST", "/", headers, body)
+
+    def presigned_query(self, who, service, pairs, **options):
+        """Sends a request to IAM or STS whose signature is in its query."""
+        token = [("X-Amz-Security-Token", who.token)] if who.token else []
+        credentials = signer.Credentials(who.access_key, who.secret_key, service=service)
+        options = {"payload_hash": signer.EMPTY_SHA256} | options
+        url = signer.presign(credentials, "GET", self.host, "/", [*pairs, *token], **options)
+        return self._send("GET", url, [("Host", self.host)], b"")
+
     def _send(self, method, target, headers, body):
         connection = http.client.HTTPConnection(self.host, timeout=60)
         try:

@@ -9,13 +9,14 @@ import time
 import urllib.request
 
 import pytest
+import urllib3
 from access_matrix_rows import ROWS
 from principals import Who, allow, deny, document, trust
 from tenants import OWNER
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 
-# A form from a browser has its own signature, in its fields; `test_post_form.py` asks these questions of it.
+# A form from a browser is signed in its fields: it is asked of everybody below, in a test of its own.
 FORMS = {"PostObject"}
 
 
@@ -147,4 +148,65 @@ def test_matrix(tenants, callers, operation, bucket_name):
     if row.own_account:
         assert not is_denied(tenants.signed(tenants.other, *World(tenants, f"o{bucket_name[:45]}-b").request(row)))
     assert counted(tenants, operation) > before, f"the row's request is not {operation}"
+    tenants.principals.iam.delete_user_policy(UserName=callers["policied"].name, PolicyName="row")
+
+
+class Forms:
+    """A browser's uploads, signed by anyone."""
+
+    def __init__(self, tenants, bucket):
+        self.url, self.bucket = f"{tenants.endpoint}/{bucket}", bucket
+
+    def send(self, fields):
+        with urllib3.PoolManager(retries=False) as pool:
+            return FormAnswer(pool.request("POST", self.url, fields=[*fields.items(), ("file", ("f", b"form"))]))
+
+    def signed(self, who, expires=600):
+        token = {"x-amz-security-token": who.token} if who.token else {}
+        form = who.client("s3").generate_presigned_post(
+            self.bucket, "k", ExpiresIn=expires, Conditions=[{name: value} for name, value in token.items()]
+        )
+        return self.send(form["fields"])
+
+    def unsigned(self):
+        return self.send({"key": "k"})
+
+
+class FormAnswer:
+    def __init__(self, answer):
+        self.status, self.text = answer.status, answer.data.decode()
+        self.code = self.text.partition("<Code>")[2].partition("</Code>")[0] or None
+
+    def __repr__(self):
+        return f"{self.status} {self.text[:500]}"
+
+
+def test_matrix_of_forms(tenants, callers, bucket_name):
+    world = World(tenants, bucket_name[:50].strip("-"))
+    forms, before = Forms(tenants, world.names["bucket"]), counted(tenants, "PostObject")
+
+    def grant(*statements):
+        tenants.principals.iam.put_user_policy(
+            UserName=callers["policied"].name, PolicyName="row", PolicyDocument=document(*statements)
+        )
+
+    def refused(answer, *codes):
+        assert answer.status in (400, 403) and answer.code in codes, answer
+
+    refused(forms.unsigned(), "AccessDenied")
+    refused(forms.signed(callers["unknown"]), "InvalidAccessKeyId")
+    refused(forms.signed(callers["forger"]), "SignatureDoesNotMatch")
+    refused(forms.signed(callers["nobody"]), "AccessDenied")
+    refused(forms.signed(callers["ended"]), "InvalidAccessKeyId", "InvalidToken", "ExpiredToken")
+    refused(forms.signed(tenants.other), "AccessDenied")
+    grant(allow("*"), deny("s3:PutObject"))
+    refused(forms.signed(callers["policied"]), "AccessDenied")
+    grant(allow("*"))
+    refused(forms.signed(callers["policied"], expires=-600), "AccessDenied")
+    world.unchanged()
+    assert world.s3.get_object(Bucket=world.names["bucket"], Key="k")["Body"].read() == b"data"
+    grant(allow("s3:PutObject"))
+    assert forms.signed(callers["policied"]).status == 204
+    assert world.s3.get_object(Bucket=world.names["bucket"], Key="k")["Body"].read() == b"form"
+    assert counted(tenants, "PostObject") > before
     tenants.principals.iam.delete_user_policy(UserName=callers["policied"].name, PolicyName="row")

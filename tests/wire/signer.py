@@ -98,7 +98,7 @@ def sign(credentials, method, path, pairs, headers, payload_hash, *, date=None, 
     return [*headers, ("Authorization", authorization)], signature
 
 
-def presign(credentials, method, host, path, pairs=(), *, expires=900, date=None, headers=()):
+def presign(credentials, method, host, path, pairs=(), *, expires=900, date=None, headers=(), payload_hash=UNSIGNED):
     """The path and query of a presigned URL; `headers` are further headers that the client must send."""
     date = date or amz_date()
     all_headers = [("host", host), *headers]
@@ -111,7 +111,7 @@ def presign(credentials, method, host, path, pairs=(), *, expires=900, date=None
         ("X-Amz-Expires", str(expires)),
         ("X-Amz-SignedHeaders", ";".join(names)),
     ]
-    canonical = _canonical_request(method, path, pairs, all_headers, names, UNSIGNED)
+    canonical = _canonical_request(method, path, pairs, all_headers, names, payload_hash)
     signature = credentials.signature(date, _string_to_sign(credentials, date, canonical))
     return f"{path}?{query_string([*pairs, ('X-Amz-Signature', signature)])}"
 

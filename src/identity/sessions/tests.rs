@@ -7,7 +7,7 @@ use super::*;
 use crate::accounts::{AccessKey, Account, Accounts};
 use crate::identity::{Caller, Error, NewRole, NewUser, PrincipalRef, Sealer, records::EntityKind};
 use crate::outbound::oidc::OidcOptions;
-use crate::rules::iam::Context;
+use crate::rules::iam::{Context, Principal, Verdict};
 
 const ACCOUNT: &str = "111111111111";
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -146,19 +146,21 @@ async fn a_role_needs_its_trust_policy_whatever_its_caller_may() {
 async fn a_denial_can_be_decoded_by_who_may() {
     let sts = sts(10);
     let user = user(&sts, "anna").await;
-    let denial = super::super::Denial {
-        is_explicit: true,
-        principal: "arn:aws:iam::111111111111:user/bert",
-        action: "s3:GetObject",
-        resource: "arn:aws:s3:::b/k",
-        by: "inline no#1",
-    };
-    let encoded = sts.identities().encode_authorization_message(&denial).expect("sealed");
-    assert!(!encoded.contains("bert"));
+    let verdict = Verdict::Denied { by: "inline no#1".to_owned() };
+    let denial =
+        super::super::Denial { caller: &user, action: "s3:GetObject", resource: "arn:aws:s3:::b/k", verdict: &verdict };
+    let encoded = sts.identities().encode(&denial).expect("sealed");
+    assert!(!encoded.contains("anna"));
     let decoded = sts.decode_authorization_message(&user, &encoded, &Context::new()).expect("decoded");
     let message: serde_json::Value = serde_json::from_str(&decoded).expect("JSON");
     assert_eq!(message["context"]["action"], "s3:GetObject");
     assert_eq!(message["explicitDeny"], true);
     let broken = sts.decode_authorization_message(&user, &encoded[1..], &Context::new()).expect_err("not ours");
     assert_eq!(broken.code(), Some(StsCode::InvalidAuthorizationMessage));
+    let mut stranger = Caller::account_root(Arc::clone(&user.account), None);
+    stranger.account = Arc::new(crate::accounts::Account { id: "999999999999".to_owned(), ..(*user.account).clone() });
+    stranger.principal = Principal::AccountRoot { account: "999999999999".to_owned() };
+    let elsewhere =
+        sts.decode_authorization_message(&stranger, &encoded, &Context::new()).expect_err("another account");
+    assert_eq!(elsewhere.code(), Some(StsCode::InvalidAuthorizationMessage));
 }

@@ -9,11 +9,11 @@ use storage::types::Timestamp;
 
 use super::conditions;
 use crate::accounts::Accounts;
-use crate::identity::{Caller, ResourceSide};
+use crate::identity::{Caller, Denial, ResourceSide};
 use crate::object::{self, Addressed, BucketAccess, Objects, VersionLabel};
 use crate::protocol::actions::{Action, On};
 use crate::protocol::context::RequestContext;
-use crate::protocol::error::{Failure, Result};
+use crate::protocol::error::{ENCODED_MESSAGE, Failure, Result};
 use crate::rules::Code;
 use crate::rules::acl::{Acl, Permission, PublicGrants, Requester};
 use crate::rules::iam::{self, Named, Principal, Verdict};
@@ -390,7 +390,7 @@ pub(in crate::protocol) fn require(
         decide(caller, &request, None, resource_account, false)
     };
     note(context, action, || resource.to_owned(), &verdict);
-    if verdict.is_allowed() { Ok(()) } else { Err(denied(caller, action, resource, &verdict, resource_account)) }
+    if verdict.is_allowed() { Ok(()) } else { Err(denied(context, (action, resource), &verdict, resource_account)) }
 }
 
 fn by_root() -> Verdict {
@@ -477,13 +477,14 @@ fn conclude(asking: &Asking<'_>, action: &str, resource: Resource<'_>, verdict: 
     if verdict.is_allowed() {
         return Ok(());
     }
-    Err(denied(asking.caller()?, action, &resource.arn(), verdict, owner))
+    Err(denied(asking.context, (action, &resource.arn()), verdict, owner))
 }
 
 /// The refusal. Why is told to those of the resource's own account only.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html>
-fn denied(caller: &Caller, action: &str, resource: &str, verdict: &Verdict, owner: &str) -> Failure {
-    let Some(arn) = caller.principal.arn().filter(|_| caller.principal.account() == Some(owner)) else {
+fn denied(context: &RequestContext, (action, resource): (&str, &str), verdict: &Verdict, owner: &str) -> Failure {
+    let own = context.caller().filter(|caller| caller.principal.account() == Some(owner));
+    let Some((caller, arn)) = own.and_then(|caller| Some((caller, caller.principal.arn()?))) else {
         return Failure::new("AccessDenied");
     };
     let why = match verdict {
@@ -493,5 +494,9 @@ fn denied(caller: &Caller, action: &str, resource: &str, verdict: &Verdict, owne
         }
     };
     let message = format!("User: {arn} is not authorized to perform: {action} on resource: \"{resource}\" {why}");
-    Failure::with_message("AccessDenied", message)
+    let failure = Failure::with_message("AccessDenied", message);
+    match context.encode(&Denial { caller, action, resource, verdict }) {
+        Some(encoded) => failure.with(ENCODED_MESSAGE, encoded),
+        None => failure,
+    }
 }

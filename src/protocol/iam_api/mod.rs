@@ -28,6 +28,8 @@ mod simulate;
 mod table;
 mod users;
 
+pub(super) use self::table::names;
+
 use http::StatusCode;
 
 use super::query_api::{Answer, Call, Form, QueryError};

@@ -253,6 +253,11 @@ const NOT_IMPLEMENTED: &[&str] = &[
     "UploadSigningCertificate",
 ];
 
+/// The names of all actions that there are.
+pub(in crate::protocol) fn names() -> impl Iterator<Item = &'static str> {
+    ACTIONS.iter().map(short)
+}
+
 /// The action of this name.
 pub(super) fn action(name: &str) -> Option<&'static Action> {
     let at = ACTIONS.binary_search_by(|action| short(action).cmp(name)).ok()?;

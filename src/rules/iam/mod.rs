@@ -14,6 +14,7 @@
 //! | `policy`, `statement` | a parsed policy |
 //! | `parse`, `json` | from text to a policy; a key that stands twice is an error |
 //! | `identity`, `bucket`, `s3_actions`, `s3_keys` | what IAM and S3 check of a document beyond its grammar |
+//! | `bound` | principals bound to their unique ids |
 //! | `principal` | `Principal` and `NotPrincipal`, and how closely they name who asks |
 //! | `condition`, `operators` | `Condition` |
 //! | `wildcard`, `variables`, `arn` | values: `*`, `?`, `${…}`, ARNs |
@@ -27,6 +28,7 @@
 //! The module uses nothing of the rest of the program, so that `tests/evaluator` can compile it alone.
 
 mod arn;
+mod bound;
 mod bucket;
 mod condition;
 mod context;
@@ -48,6 +50,7 @@ mod variables;
 mod wildcard;
 
 pub use arn::Arn;
+pub use bound::rename_principals;
 pub use context::Context;
 pub use evaluate::{decide, explain};
 pub use policy::{InvalidPolicy, Policy, PolicyKind};

@@ -1,5 +1,6 @@
 //! Tables of cases, each with the page of AWS's documentation that says so, and properties.
 
+mod bound;
 mod bucket_documents;
 mod conditions;
 mod corpus;
