@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod events;
 mod reads;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ fn secret(access_key: &str) -> String {
 struct Server {
     front: Front,
     metrics: Metrics,
+    store: Arc<Store>,
 }
 
 impl Server {
@@ -61,7 +63,7 @@ impl Server {
             accounts: Arc::clone(&accounts),
         };
         let objects = Objects::new(Arc::clone(&store), settings);
-        let identities = Identities::new(store, accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
+        let identities = Identities::new(Arc::clone(&store), accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
         let unreadable = |_: &serde_json::Value| Err("no targets here".to_owned());
         let makers = Makers { read: unreadable, open: |_| Err("no targets here".to_owned()) };
         let event_targets = EventTargets::load(identities.clone(), makers, []).await.expect("nothing stored");
@@ -84,7 +86,7 @@ impl Server {
             post_signature_v2: false,
         };
         let front = service(&objects, &sts, &metrics, options).expect("a region");
-        let server = Self { front, metrics };
+        let server = Self { front, metrics, store };
         assert_eq!(server.send(put("/bucket")).await.status, 200);
         server
     }
