@@ -2,6 +2,7 @@
 
 mod audit;
 mod banner;
+mod bucket;
 mod check;
 mod client;
 mod compose;
@@ -62,6 +63,9 @@ enum Command {
     /// Ask a running server about permissions
     #[command(subcommand)]
     Iam(iam::IamCommand),
+    /// Administer buckets of a running server
+    #[command(subcommand)]
+    Bucket(bucket::BucketCommand),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not
     Health(health::HealthArgs),
 }
@@ -92,6 +96,7 @@ where
         Command::Serve(args) => serve::run(args, compose),
         Command::Config(ConfigCommand::Check { file }) => check::run(&file),
         Command::Iam(command) => iam::run(command),
+        Command::Bucket(command) => bucket::run(command),
         Command::Health(args) => health::run(args),
     }
 }

@@ -28,6 +28,7 @@ const OWNERSHIP: u8 = 34;
 const PUBLIC_ACCESS_BLOCK: u8 = 35;
 pub(super) const CORS: u8 = 36;
 pub(super) const NOTIFICATION: u8 = 37;
+pub(super) const QUOTA: u8 = 64;
 
 /// The number of the access control list among a version's sub-resources. Stored: never reuse it.
 const VERSION_ACL: u8 = 1;

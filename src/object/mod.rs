@@ -70,6 +70,7 @@ pub struct Objects {
     cors: Arc<cors::CorsCache>,
     notifications: Arc<event::NotificationCache>,
     listeners: Arc<listen::Listeners>,
+    quotas: Arc<quota::QuotaCache>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -86,6 +87,7 @@ impl Objects {
             cors: Arc::new(cors::cache()),
             notifications: Arc::new(event::cache()),
             listeners: Arc::default(),
+            quotas: Arc::new(quota::cache()),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
         }

@@ -130,6 +130,7 @@ impl Objects {
     pub async fn upload_part(&self, request: UploadPart, body: Body) -> Result<PartRecord> {
         let upload = self.upload(&request.bucket, &request.key, &request.upload_id).await?;
         let algorithm = upload.record.checksum.map(|(algorithm, _)| algorithm);
+        self.refuse_early(&request.bucket, &request.key, request.length).await?;
         let expected = Expected {
             plan: Plan::for_part(request.integrity.declared, algorithm)?,
             content_md5: request.integrity.content_md5,
@@ -249,8 +250,10 @@ impl Objects {
                 version: written.version.clone(),
                 completed: Timestamp::now(),
             };
-            if let Outcome::Committed = self.store.complete_upload(edit, &completion, &became).await? {
-                return Ok(written);
+            match self.store.complete_upload(edit, &completion, &became).await? {
+                Outcome::Committed => return Ok(written),
+                Outcome::OverQuota(over) => return Err(super::quota::refused(over)),
+                Outcome::Conflict(_) => {}
             }
         }
         Err(contention())

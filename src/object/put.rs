@@ -65,6 +65,7 @@ impl Objects {
             let view = self.view(&bucket, &key).await?;
             condition.check(&key, current_state(self.newest(&view).await?.as_ref()))?;
         }
+        self.refuse_early(&bucket, &key, length).await?;
         let expected = Expected {
             plan: Plan::for_object(integrity.declared),
             content_md5: integrity.content_md5,
@@ -101,7 +102,8 @@ impl Objects {
             match self.store.commit(edit).await? {
                 Outcome::Committed => return Ok(written),
                 Outcome::Conflict(Some(again)) => staged = again,
-                Outcome::Conflict(None) | Outcome::OverQuota(_) => return Err(contention()),
+                Outcome::Conflict(None) => return Err(contention()),
+                Outcome::OverQuota(over) => return Err(super::quota::refused(over)),
             }
         }
         Err(contention())
@@ -132,7 +134,10 @@ impl Objects {
         let told = Told::written(view.bucket.versioning, &version);
         let event = self.event(&view, cause.event, &cause.origin, told).await?;
         changes.push(Change::PutCurrent(version.clone(), staged));
-        Ok((telling(view.edit(changes, head), event), Written { version, label }))
+        let bucket = view.bucket.clone();
+        let mut edit = telling(view.edit(changes, head), event);
+        self.hold_to_quota(&bucket, &mut edit).await?;
+        Ok((edit, Written { version, label }))
     }
 }
 

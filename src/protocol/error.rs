@@ -109,6 +109,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("OperationAborted", 409, ""),
     ("OwnershipControlsNotFoundError", 404, "The bucket ownership controls were not found"),
     ("PreconditionFailed", 412, ""),
+    ("QuotaExceeded", 403, ""),
     ("ReplicationConfigurationNotFoundError", 404, "The replication configuration was not found"),
     ("RequestTimeout", 400, ""),
     ("ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found"),

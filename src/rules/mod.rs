@@ -25,6 +25,7 @@
 //! | [`iam`] | what a policy says: may this principal do this to that |
 //! | [`multipart`] | part numbers, part lists, sizes |
 //! | [`listing`] | which keys and common prefixes make up a page |
+//! | [`quota`] | the most that a bucket may hold |
 //! | [`versioning`] | what a write or deletion does to a key's versions |
 //! | [`refusal`] | how a rule says no |
 //!
@@ -47,6 +48,7 @@ pub mod object_key;
 pub mod ownership;
 pub mod post_form;
 pub mod public_access;
+pub mod quota;
 pub mod range;
 pub mod refusal;
 pub mod tagging;

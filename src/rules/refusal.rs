@@ -76,6 +76,7 @@ codes! {
     NotModified: "Not Modified",
     OperationAborted: "A conflicting conditional operation is currently in progress against this resource. Please try again.",
     PreconditionFailed: "At least one of the pre-conditions you specified did not hold",
+    QuotaExceeded: "The bucket's quota does not allow this.",
     RequestTimeout: "Your socket connection to the server was not read from or written to within the timeout period.",
     ServiceUnavailable: "Service is unable to handle request.",
     SlowDown: "Please reduce your request rate.",

@@ -46,6 +46,9 @@ macro_rules! endpoints {
 }
 
 endpoints! {
+    DELETE "buckets/{bucket}/quota" DeleteBucketQuota, Operator: quotas::delete;
+    GET "buckets/{bucket}/quota" GetBucketQuota, OwnerToo: quotas::get;
+    PUT "buckets/{bucket}/quota" PutBucketQuota, Operator: quotas::put;
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
     GET "event-targets" ListEventTargets, Operator: event_targets::list;
     PUT "event-targets/{name}" PutEventTarget, Operator: event_targets::put;
