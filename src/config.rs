@@ -36,6 +36,7 @@ const MAX_CONFIGURED_ACCOUNTS: usize = 10_000;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const HEADER_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(8)..=ByteSize::kib(256);
+const LOG_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const GRACE_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const BLOCK_CACHE_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(8)..=ByteSize::gib(1_024);
 const CHUNK_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::mib(8);
@@ -55,6 +56,7 @@ pub struct Config {
     pub audit: AuditConfig,
     /// Where bucket notifications may be sent to; no two have one name.
     pub event_targets: Vec<EventTarget>,
+    pub access_log: AccessLogConfig,
     /// Accounts beside root, each with its one access key.
     pub accounts: Vec<(Account, AccessKey)>,
 }
@@ -115,6 +117,13 @@ pub enum LogFormat {
     Json,
 }
 
+/// How access logs of buckets are delivered.
+#[derive(Debug, Clone)]
+pub struct AccessLogConfig {
+    /// The time after which lines that were kept become objects.
+    pub interval: Duration,
+}
+
 /// Why a configuration is refused. The texts are for the operator who wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -142,6 +151,7 @@ impl Config {
             identity: identity::identity(layers)?,
             audit: identity::audit(layers)?,
             event_targets: events::event_targets(layers.event_targets())?,
+            access_log: access_log(layers)?,
             accounts: Self::accounts_of(layers)?,
         })
     }
@@ -259,6 +269,15 @@ fn log(layers: &Layers) -> Result<LogConfig, ConfigError> {
         )?,
         format: parsed_or(layers.scalar("log", "format", |raw| &raw.log.format), format, Ok(LogFormat::Text))?,
     })
+}
+
+fn access_log(layers: &Layers) -> Result<AccessLogConfig, ConfigError> {
+    let interval = |text: &str| {
+        let interval = parse_duration(text)?;
+        if LOG_INTERVAL.contains(&interval) { Ok(interval) } else { Err("must be from 1s to 1h".to_owned()) }
+    };
+    let setting = layers.scalar("access_log", "interval", |raw| &raw.access_log.interval);
+    Ok(AccessLogConfig { interval: parsed_or(setting, interval, Ok(Duration::from_mins(5)))? })
 }
 
 impl Config {

@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn the_quota_is_shown_beside_the_usage() {
-        let answer = json!({ "bucket": "b", "quota": { "bytes": 10, "objects": null }, "usage": { "bytes": 3, "objects": 2 } });
+        let answer =
+            json!({ "bucket": "b", "quota": { "bytes": 10, "objects": null }, "usage": { "bytes": 3, "objects": 2 } });
         assert_eq!(shown(&answer), "s3://b\n  bytes   3 of 10\n  objects 2, no limit\n");
         let answer = json!({ "bucket": "b", "quota": null, "usage": { "bytes": 3, "objects": 2 } });
         assert_eq!(shown(&answer), "s3://b\n  bytes   3, no limit\n  objects 2, no limit\n");

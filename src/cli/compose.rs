@@ -12,10 +12,11 @@ use super::serve::{Composed, Parts};
 use crate::config::event_target_of_json;
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
-use crate::object::{Objects, Settings};
+use crate::object::{AccessLog, Objects, Settings};
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
 use crate::server::{Peer, Stage, health_response};
+use crate::workers::access_logs::AccessLogsWorker;
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::sessions::SessionsWorker;
 
@@ -67,6 +68,10 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
     let stage = health.clone();
+    let (access_log, lines) = AccessLog::new();
+    let figures = Arc::clone(access_log.figures());
+    metrics.add_source(move || figures.gauges());
+    let access_logs = AccessLogsWorker::start(&objects, lines, config.access_log.interval);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         region: config.server.region.clone(),
@@ -77,11 +82,16 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         }),
         connection: |extensions| {
             let peer = extensions.get::<Peer>();
-            Connection { peer: peer.map(|peer| peer.address), tls: peer.and_then(|peer| peer.tls_version) }
+            Connection {
+                peer: peer.map(|peer| peer.address),
+                tls: peer.and_then(|peer| peer.tls_version),
+                cipher_suite: peer.and_then(|peer| peer.cipher_suite),
+            }
         },
         audit: sinks.audit(),
         event_targets,
         draining: Arc::new(move || stage.stage() == Stage::Draining),
+        access_log,
         post_signature_v2: config.server.post_signature_v2,
         failed_signatures_per_minute: config.identity.failed_signatures_per_minute,
     };
@@ -90,6 +100,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let close = Box::pin(async move {
         garbage.stop().await;
         sessions.stop().await;
+        access_logs.stop().await;
         sinks.close().await;
         // The engines close when the last user of the store is gone, which may take a joined thread or two.
         tokio::task::spawn_blocking(move || drop(store)).await?;

@@ -19,6 +19,7 @@ pub struct RawConfig {
     pub identity: RawIdentity,
     pub audit: RawAudit,
     pub event_target: Vec<RawEventTarget>,
+    pub access_log: RawAccessLog,
     pub account: Vec<RawAccount>,
 }
 
@@ -67,6 +68,12 @@ pub struct RawIdentity {
     pub max_sessions: Option<Scalar>,
     pub oidc_ca_file: Option<Scalar>,
     pub oidc_allow_http: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAccessLog {
+    pub interval: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,6 +202,7 @@ pub fn keys() -> Vec<Key> {
         ("identity", field_names::<RawIdentity>()),
         ("audit", field_names::<RawAudit>()),
         ("event_target", &all_keys()),
+        ("access_log", field_names::<RawAccessLog>()),
         ("account", field_names::<RawAccount>()),
     ];
     let keys_of = |(section, names): (&'static str, &[&'static str])| {

@@ -29,6 +29,7 @@ const PUBLIC_ACCESS_BLOCK: u8 = 35;
 pub(super) const CORS: u8 = 36;
 pub(super) const NOTIFICATION: u8 = 37;
 pub(super) const QUOTA: u8 = 64;
+pub(super) const LOGGING: u8 = 65;
 
 /// The number of the access control list among a version's sub-resources. Stored: never reuse it.
 const VERSION_ACL: u8 = 1;

@@ -5,6 +5,7 @@
 //! a key is linearizable, its conditions included.
 
 mod access;
+mod access_log;
 mod body;
 mod bucket;
 mod copy;
@@ -26,6 +27,7 @@ use storage::Store;
 use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
+pub use access_log::{AccessLog, AccessLogFigures, LoggedLine, LoggedLines};
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
@@ -71,6 +73,7 @@ pub struct Objects {
     notifications: Arc<event::NotificationCache>,
     listeners: Arc<listen::Listeners>,
     quotas: Arc<quota::QuotaCache>,
+    logging: Arc<access_log::LoggingCache>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -88,6 +91,7 @@ impl Objects {
             notifications: Arc::new(event::cache()),
             listeners: Arc::default(),
             quotas: Arc::new(quota::cache()),
+            logging: Arc::new(access_log::cache()),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
         }

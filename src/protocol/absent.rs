@@ -54,7 +54,6 @@ macro_rules! empty {
 }
 
 empty! {
-    logging(GetBucketLoggingInput) -> GetBucketLoggingOutput;
     acceleration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput;
 }
 

@@ -124,6 +124,16 @@ fn named_grantee(accounts: &Accounts, header: &str, text: &str) -> Result<acl::G
     }
 }
 
+/// A grantee in XML; `None` if it is not named in exactly one way.
+pub(super) fn read_grantee(accounts: &Accounts, grantee: &Grantee) -> Option<Result<acl::Grantee>> {
+    match (grantee.id.as_deref(), grantee.uri.as_deref(), grantee.email_address.as_deref()) {
+        (Some(id), None, None) => Some(known_account(accounts, id)),
+        (None, Some(uri), None) => Some(known_group(uri)),
+        (None, None, Some(email)) => Some(account_by_email(accounts, email)),
+        _ => None,
+    }
+}
+
 fn known_account(accounts: &Accounts, id: &str) -> Result<acl::Grantee> {
     let id = id.to_ascii_lowercase();
     match accounts.by_canonical_id(&id) {
@@ -176,12 +186,7 @@ fn in_xml(accounts: &Accounts, policy: &AccessControlPolicy, owner: &str) -> Res
     for grant in policy.grants.iter().flatten() {
         let permission = grant.permission.as_ref().and_then(|permission| acl::Permission::parse(permission.as_str()));
         let grantee = grant.grantee.as_ref().ok_or_else(malformed)?;
-        let grantee = match (grantee.id.as_deref(), grantee.uri.as_deref(), grantee.email_address.as_deref()) {
-            (Some(id), None, None) => known_account(accounts, id)?,
-            (None, Some(uri), None) => known_group(uri)?,
-            (None, None, Some(email)) => account_by_email(accounts, email)?,
-            _ => return Err(malformed()),
-        };
+        let grantee = read_grantee(accounts, grantee).ok_or_else(malformed)??;
         grants.push(acl::Grant { grantee, permission: permission.ok_or_else(malformed)? });
     }
     limited(grants).map(Stated::Grants)

@@ -14,7 +14,7 @@ use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, StdError};
 use super::context::{RequestContext, RequestId};
 use super::error::Failure;
 use super::trail::Trail;
-use super::{convert, error};
+use super::{access_log, convert, error};
 use crate::telemetry::metrics::{Counted, Metrics};
 
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -191,6 +191,7 @@ pub(super) struct Record {
     pub path: String,
     pub peer: Option<std::net::SocketAddr>,
     pub trail: Option<Trail>,
+    pub access_log: Option<Box<access_log::Pending>>,
     pub sent: u64,
     pub _in_flight: Counted,
 }
@@ -252,6 +253,11 @@ impl Drop for Record {
             micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
+        if let Some(pending) = &self.access_log {
+            let ended =
+                access_log::Ended { status: self.status, started: self.started, elapsed, sent: self.sent };
+            pending.write(&self.context, ended);
+        }
         if let Some(trail) = &self.trail {
             trail.record(&self.context, operation, self.status, self.peer.map(|peer| peer.ip()));
         }

@@ -10,6 +10,7 @@ use http::{Extensions, HeaderMap, HeaderName, Method};
 use s3s::{S3ErrorCode, S3Result};
 use storage::index::records::BucketRecord;
 
+use super::access_log::BatchDeletion;
 use super::request_body::BodyWatch;
 use crate::identity::{Caller, Denial, Identities};
 use crate::telemetry::audit::Decision;
@@ -45,6 +46,8 @@ pub struct Connection {
     pub peer: Option<SocketAddr>,
     /// The version of TLS, such as `1.3`; `None` without TLS.
     pub tls: Option<&'static str>,
+    /// The cipher suite, as the standards name it; `None` without TLS.
+    pub cipher_suite: Option<&'static str>,
 }
 
 /// One request, for all who work on it.
@@ -72,6 +75,10 @@ pub(super) struct RequestContext {
     decisions: Mutex<Vec<Decision>>,
     /// What seals the reasons of a denial.
     identities: Option<Identities>,
+    /// The key of a form, which is not in its path.
+    key: OnceLock<String>,
+    needed_acl: OnceLock<()>,
+    batch: Mutex<Vec<BatchDeletion>>,
 }
 
 impl RequestContext {
@@ -93,6 +100,9 @@ impl RequestContext {
             audited: false,
             decisions: Mutex::default(),
             identities: None,
+            key: OnceLock::new(),
+            needed_acl: OnceLock::new(),
+            batch: Mutex::default(),
         }
     }
 
@@ -195,6 +205,34 @@ impl RequestContext {
     pub(super) fn take_error(&self) -> Option<Vec<(&'static str, String)>> {
         self.worded.get()?;
         Some(std::mem::take(&mut *self.details.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Notes the key of a form, for the access log.
+    pub(super) fn note_key(&self, key: &str) {
+        let _ = self.key.set(key.to_owned());
+    }
+
+    /// The key of a form.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.key.get().map(String::as_str)
+    }
+
+    /// Notes that an access control list was needed to allow the request, for the access log.
+    pub(super) fn note_needed_acl(&self) {
+        let _ = self.needed_acl.set(());
+    }
+
+    pub(super) fn needed_acl(&self) -> bool {
+        self.needed_acl.get().is_some()
+    }
+
+    /// Notes what became of the keys of a bulk deletion, for the access log.
+    pub(super) fn note_batch(&self, batch: Vec<BatchDeletion>) {
+        *self.batch.lock().unwrap_or_else(PoisonError::into_inner) = batch;
+    }
+
+    pub(super) fn take_batch(&self) -> Vec<BatchDeletion> {
+        std::mem::take(&mut *self.batch.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes the code of the error that is answered, for the audit trail.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use s3s::service::S3Service;
 use s3s::{Body, HttpError, HttpResponse};
 
+use super::access_log::{AccessLogs, Heard};
 use super::answer::{self, AnswerBody, Record};
 use super::context::{Connection, RequestContext, RequestId};
 use super::cors::Crossing;
@@ -51,6 +52,7 @@ pub(super) struct Parts {
     pub objects: Objects,
     pub forms: Forms,
     pub presigned: Presigned,
+    pub access_logs: AccessLogs,
 }
 
 impl Front {
@@ -71,6 +73,7 @@ impl Front {
         let context = Arc::new(context.sealing(front.presigned.identities.clone()));
         let trail = Trail::of(&front.audit, request.headers());
         let path = request.uri().path().to_owned();
+        let heard = Heard::of(&request);
         let connection = (front.connection)(request.extensions());
         context.note_connection(connection);
         let peer = connection.peer;
@@ -94,7 +97,9 @@ impl Front {
             crossing.decorate(&front.objects, &context, response.headers_mut()).await;
         }
         self.note_failure(&response, peer);
-        let (parts, body) = answer::complete(response, &context).into_parts();
+        let response = answer::complete(response, &context);
+        let access_log = front.access_logs.pending(&context, heard, &response).await;
+        let (parts, body) = response.into_parts();
         let record = Record {
             metrics: front.metrics.clone(),
             context,
@@ -103,6 +108,7 @@ impl Front {
             path,
             peer,
             trail,
+            access_log,
             sent: 0,
             _in_flight: in_flight,
         };

@@ -8,12 +8,12 @@
 //! | `host` | which hosts name a bucket |
 //! | `rewrite` | requests that S3 takes and s3s refuses |
 //! | `authn`, `authz` | who calls; may they: the one choke point |
-//! | `guard`, `trail` | sources with too many failed signatures; a request's lines in the audit trail |
+//! | `guard`, `trail`, `access_log` | sources with too many failed signatures; a request's lines in the audit trail and in access logs |
 //! | `query_api`, `iam_api`, `sts_api`, `account_control`, `admin`, `routes` | IAM, STS, accounts' settings and the administrator's API, beside S3 |
 //! | `features` | requests for what is not there |
 //! | `operations`, `actions` | the table of operations, and of what each needs to be allowed |
 //! | `s3` | where s3s dispatches to, one line an operation |
-//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `notification`, `listen`, `absent` | the handlers |
+//! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `notification`, `listen`, `logging`, `request_payment`, `absent` | the handlers |
 //! | `convert`, `query` | between the wire's words and the domain's types |
 //! | `error` | the one table of error codes |
 //!
@@ -23,6 +23,7 @@
 //! counted and logged under s3s's own name for the operation.
 
 mod absent;
+mod access_log;
 mod account_control;
 mod acl;
 mod actions;
@@ -44,6 +45,7 @@ mod host;
 mod iam_api;
 mod listen;
 mod listing;
+mod logging;
 mod multipart;
 mod notification;
 mod objects;
@@ -55,6 +57,7 @@ mod public_access;
 mod query;
 mod query_api;
 mod request_body;
+mod request_payment;
 mod rewrite;
 mod routes;
 mod s3;
@@ -77,6 +80,7 @@ pub use context::Connection;
 pub use front::{Front, Reserved};
 pub use operations::{OPERATIONS, Support, operation};
 
+use self::access_log::AccessLogs;
 use self::account_control::AccountControl;
 use self::admin::AdminApi;
 use self::authn::Authentication;
@@ -92,7 +96,7 @@ use self::s3::{EventPlaces, Gateway};
 use self::sts_api::StsApi;
 use crate::event_targets::EventTargets;
 use crate::identity::Sts;
-use crate::object::Objects;
+use crate::object::{AccessLog, Objects};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
@@ -119,6 +123,8 @@ pub struct ProtocolOptions {
     pub event_targets: EventTargets,
     /// Whether the server stops: answers that do not end by themselves end then.
     pub draining: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Where the lines of access logs are left.
+    pub access_log: AccessLog,
     /// Whether browser forms may be signed by Signature Version 2.
     pub post_signature_v2: bool,
     /// Failed signatures of one source in a minute before it is slowed down; 0 for no limit.
@@ -170,6 +176,12 @@ pub fn service(
         let dropped = audit.dropped() as f64;
         vec![("cairn_audit_dropped_total", "Lines of the audit trail that were lost.", dropped)]
     });
+    let access_logs = AccessLogs {
+        log: options.access_log,
+        objects: objects.clone(),
+        accounts: Arc::clone(sts.identities().accounts()),
+        domains: domains.clone(),
+    };
     let mut process = [0; 16];
     // The second id only helps to tell processes apart; without randomness they share one.
     let _ = getrandom::fill(&mut process);
@@ -186,6 +198,7 @@ pub fn service(
         objects: objects.clone(),
         forms,
         presigned,
+        access_logs,
     }))
 }
 

@@ -9,6 +9,7 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::{self, ObjectRecord, PartRecord};
 
+use super::access_log::BatchDeletion;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
@@ -258,25 +259,44 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
     let quiet = input.delete.quiet == Some(true);
     let (owner, origin) = (marker_owner(call).await?, call.origin());
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-    let (mut asked, mut requests) = (Vec::new(), Vec::new());
+    let (mut asked, mut requests, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for identifier in named {
         match deletion(call, &identifier, &owner, &origin).await {
             Ok(request) => {
                 asked.push((identifier.key, identifier.version_id));
                 requests.push(request);
             }
-            Err(failure) => errors.push(entry_of_error(identifier.key, identifier.version_id, failure)),
+            Err(failure) => {
+                let entry = entry_of_error(identifier.key, identifier.version_id, failure);
+                batch.push(logged(&entry));
+                errors.push(entry);
+            }
         }
     }
     let outcomes = call.objects().delete_objects(requests).await;
     for ((key, version_id), outcome) in asked.into_iter().zip(outcomes) {
         match outcome {
-            Ok(_) if quiet => {}
-            Ok(outcome) => deleted.push(entry_of_deletion(key, version_id, outcome)),
-            Err(error) => errors.push(entry_of_error(key, version_id, error.into())),
+            Ok(outcome) => {
+                batch.push(BatchDeletion { key: key.clone(), version: version_id.clone(), code: None });
+                if !quiet {
+                    deleted.push(entry_of_deletion(key, version_id, outcome));
+                }
+            }
+            Err(error) => {
+                let entry = entry_of_error(key, version_id, error.into());
+                batch.push(logged(&entry));
+                errors.push(entry);
+            }
         }
     }
+    call.note_batch(batch);
     Ok(S3Response::new(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() }))
+}
+
+/// A key that was not deleted, for the access log.
+fn logged(entry: &Error) -> BatchDeletion {
+    let key = entry.key.clone().unwrap_or_default();
+    BatchDeletion { key, version: entry.version_id.clone(), code: entry.code.clone() }
 }
 
 async fn deletion(

@@ -6,7 +6,7 @@
 pub enum Support {
     /// It does what S3 does.
     Acts,
-    /// It answers truthfully about a feature that is never on here: "there is none".
+    /// It answers truthfully about a feature that is never on here: "there is none", "it is suspended".
     Answers,
     /// It is refused with `NotImplemented`, once the caller is known and may ask.
     NotImplemented,
@@ -56,7 +56,7 @@ pub const OPERATIONS: &[(&str, Support)] = &[
     ("GetBucketInventoryConfiguration", NotImplemented),
     ("GetBucketLifecycleConfiguration", Answers),
     ("GetBucketLocation", Acts),
-    ("GetBucketLogging", Answers),
+    ("GetBucketLogging", Acts),
     ("GetBucketMetadataConfiguration", NotImplemented),
     ("GetBucketMetadataTableConfiguration", NotImplemented),
     ("GetBucketMetricsConfiguration", NotImplemented),
@@ -97,7 +97,7 @@ pub const OPERATIONS: &[(&str, Support)] = &[
     ("PostObject", Acts),
     ("PutAccountPublicAccessBlock", Acts),
     ("PutBucketAbac", NotImplemented),
-    ("PutBucketAccelerateConfiguration", NotImplemented),
+    ("PutBucketAccelerateConfiguration", Answers),
     ("PutBucketAcl", Acts),
     ("PutBucketAnalyticsConfiguration", NotImplemented),
     ("PutBucketCors", Acts),
@@ -105,13 +105,13 @@ pub const OPERATIONS: &[(&str, Support)] = &[
     ("PutBucketIntelligentTieringConfiguration", NotImplemented),
     ("PutBucketInventoryConfiguration", NotImplemented),
     ("PutBucketLifecycleConfiguration", NotImplemented),
-    ("PutBucketLogging", NotImplemented),
+    ("PutBucketLogging", Acts),
     ("PutBucketMetricsConfiguration", NotImplemented),
     ("PutBucketNotificationConfiguration", Acts),
     ("PutBucketOwnershipControls", Acts),
     ("PutBucketPolicy", Acts),
     ("PutBucketReplication", NotImplemented),
-    ("PutBucketRequestPayment", NotImplemented),
+    ("PutBucketRequestPayment", Answers),
     ("PutBucketTagging", Acts),
     ("PutBucketVersioning", Acts),
     ("PutBucketWebsite", NotImplemented),

@@ -3,9 +3,9 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -27,12 +27,18 @@ pub(super) struct BodyWatch {
     keep: AtomicBool,
     kept: Mutex<Vec<Bytes>>,
     unread: Mutex<Option<Body>>,
+    ended: OnceLock<Instant>,
 }
 
 impl BodyWatch {
     /// Bytes that came so far, as they were sent: chunk signatures and trailers included.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// When the last of it came; `None` where there was none, or it was not read to its end.
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended.get().copied()
     }
 
     /// Asks for the body to be kept from now on. Only for bodies that s3s holds in memory anyway: it limits those,
@@ -156,7 +162,10 @@ impl HttpBody for WatchedBody {
                 self.ended = true;
                 return Poll::Ready(Some(Err("the last chunk of the body is missing".into())));
             }
-            Poll::Ready(None | Some(Err(_))) => self.ended = true,
+            Poll::Ready(None | Some(Err(_))) => {
+                self.ended = true;
+                let _ = self.watch.ended.set(Instant::now());
+            }
             Poll::Pending => {}
         }
         poll

@@ -9,13 +9,15 @@ use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
 use storage::index::records::BucketRecord;
 
+use super::access_log::BatchDeletion;
 use super::actions;
 use super::authz::{Asking, Decider, Resource};
 use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    absent, acl, buckets, copies, cors, listen, listing, multipart, notification, objects, ownership, policy, public_access, tagging,
+    absent, acl, buckets, copies, cors, listen, listing, logging, multipart, notification, objects, ownership, policy,
+    public_access, request_payment, tagging,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -157,6 +159,11 @@ impl Call<'_> {
     /// Whether an object comes in a browser's form.
     pub(super) fn is_form(&self) -> bool {
         self.context.operation() == Some("PostObject")
+    }
+
+    /// Notes what became of the keys of a bulk deletion.
+    pub(super) fn note_batch(&self, batch: Vec<BatchDeletion>) {
+        self.context.note_batch(batch);
     }
 
     /// The call as the authorisation sees it.
@@ -327,6 +334,12 @@ operations! {
     get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = notification::get;
     put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = notification::put;
     listen_bucket_notification(ListenBucketNotificationInput) -> ListenBucketNotificationOutput = listen::listen;
+    // Access logging.
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = logging::get;
+    put_bucket_logging(PutBucketLoggingInput) -> PutBucketLoggingOutput = logging::put;
+    // What is suspended on every bucket.
+    put_bucket_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput = request_payment::put;
+    put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput = request_payment::put_acceleration;
     // Features that no bucket has.
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
@@ -335,7 +348,6 @@ operations! {
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = absent::object_lock;
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = absent::legal_hold;
-    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = absent::logging;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;
     get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = absent::acceleration;
     list_bucket_analytics_configurations(ListBucketAnalyticsConfigurationsInput) -> ListBucketAnalyticsConfigurationsOutput = absent::analytics;

@@ -19,6 +19,7 @@
 //! | [`cors`] | which rules of cross-origin sharing may be, and what they let a page do |
 //! | [`post_form`] | what a browser's form must hold, and what its policy allows |
 //! | [`notification`] | which events go where, and how they are written |
+//! | [`access_log`] | what an access log says, where it goes, and whether it may |
 //! | [`acl`] | whom an access control list grants what |
 //! | [`ownership`] | who owns a new object, and whether lists count |
 //! | [`public_access`] | what Block Public Access forbids |
@@ -32,6 +33,7 @@
 //! Where Amazon's answers are documented or were recorded, they decide: codes, messages and the further fields of an
 //! error are theirs. What the status of a code is, and how an error is written, is the protocol's business.
 
+pub mod access_log;
 pub mod acl;
 pub mod bucket_name;
 pub mod checksums;

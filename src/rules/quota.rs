@@ -105,7 +105,10 @@ mod tests {
     fn the_refusal_says_limit_and_usage() {
         let refusal = quota(Some(10), None).admit(Amount { bytes: 8, objects: 0 }, Amount { bytes: 3, objects: 1 });
         let refusal = refusal.expect_err("three more do not fit");
-        assert_eq!((refusal.code, refusal.detail("Limit"), refusal.detail("Usage")), (Code::QuotaExceeded, Some("10"), Some("8")));
+        assert_eq!(
+            (refusal.code, refusal.detail("Limit"), refusal.detail("Usage")),
+            (Code::QuotaExceeded, Some("10"), Some("8"))
+        );
         assert!(refusal.message.contains("10 bytes") && refusal.message.contains("holds 8"), "{}", refusal.message);
     }
 

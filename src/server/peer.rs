@@ -11,6 +11,8 @@ pub struct Peer {
     pub transport: Transport,
     /// The version of TLS that was agreed upon, `1.2` or `1.3`; `None` without TLS.
     pub tls_version: Option<&'static str>,
+    /// The cipher suite that was agreed upon, as the standards name it; `None` without TLS.
+    pub cipher_suite: Option<&'static str>,
 }
 
 /// What a connection's bytes travel in.
@@ -24,7 +26,8 @@ impl Peer {
     /// The peer of an accepted socket.
     #[must_use]
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        Self { address: SocketAddr::new(address.ip().to_canonical(), address.port()), transport, tls_version: None }
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self { address, transport, tls_version: None, cipher_suite: None }
     }
 
     /// Whether the connection is encrypted; customer-provided keys (SSE-C) are accepted on such connections only.

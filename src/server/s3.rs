@@ -167,6 +167,8 @@ async fn serve_connection<S, B>(
         None => serve_http(guarded, peer, watcher, &http, service).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(guarded)).await {
             Ok(Ok(encrypted)) => {
+                let suite = encrypted.get_ref().1.negotiated_cipher_suite();
+                peer.cipher_suite = suite.and_then(|suite| suite.suite().as_str());
                 peer.tls_version = match encrypted.get_ref().1.protocol_version() {
                     Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
                     Some(ProtocolVersion::TLSv1_3) => Some("1.3"),

@@ -1,4 +1,5 @@
 //! Background work: when it runs and at what pace. What is done is decided below.
 
+pub mod access_logs;
 pub mod garbage;
 pub mod sessions;

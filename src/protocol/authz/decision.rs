@@ -166,7 +166,14 @@ impl Decider {
             let mut keys = conditions::of_request(asking, caller);
             conditions::of_resource(&mut keys, resource, &ground.owner, &access.tags);
             conditions::of_object(&mut keys, found.as_ref().map_or(&[], |(_, object)| &object.attributes.tags));
-            evaluate(caller, name, resource, &keys, &access, &ground)
+            let verdict = evaluate(caller, name, resource, &keys, &access, &ground);
+            if ground.granted && verdict.is_allowed() && !is_root {
+                let without = Ground { granted: false, ..ground };
+                if !evaluate(caller, name, resource, &keys, &access, &without).is_allowed() {
+                    asking.context.note_needed_acl();
+                }
+            }
+            verdict
         };
         if verdict == Verdict::NotAllowed {
             if action.on == On::Upload && self.initiated(caller, asking, resource).await? {

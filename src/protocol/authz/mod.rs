@@ -136,6 +136,7 @@ impl Access {
 
     /// A browser's form: to whoever decides it is a PutObject, whose head is in `asking` and whose key in a field.
     pub(in crate::protocol) async fn admit_form(&self, asking: &Asking<'_>, bucket: &str, key: &str) -> Result<()> {
+        asking.context.note_key(key);
         let bucket = self.bucket(bucket).await?;
         let resource = Resource::Object { bucket: &bucket, key, version: None };
         self.decider.authorize(asking, needs("PutObject")?, resource).await?;

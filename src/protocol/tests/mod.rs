@@ -25,7 +25,7 @@ use super::{Connection, Front, ProtocolOptions, service};
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, SERVER_KEY_BYTES, Sealer, Sts};
-use crate::object::{Objects, Settings};
+use crate::object::{AccessLog, Objects, Settings};
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::rules::ownership::ObjectOwnership;
 use crate::telemetry::audit::Audit;
@@ -82,6 +82,7 @@ impl Server {
             audit: Audit::default(),
             event_targets,
             draining: Arc::new(|| false),
+            access_log: AccessLog::new().0,
             failed_signatures_per_minute: 60,
             post_signature_v2: false,
         };

@@ -376,6 +376,18 @@ pub fn dead_letter(target: &str, number: u64) -> Vec<u8> {
     row
 }
 
+/// Family `outbox`: the prefix under which lines of access logs are appended; the row of this key holds the last position.
+#[must_use]
+pub fn access_logs() -> Vec<u8> {
+    vec![b'l']
+}
+
+/// Family `outbox`: the lines of access logs at this position.
+#[must_use]
+pub fn access_log(position: u64) -> Vec<u8> {
+    tagged(b'l', &position.to_be_bytes())
+}
+
 /// The position or number at the end of an appended row's key.
 #[must_use]
 pub fn parse_position(row: &[u8]) -> Option<u64> {

@@ -11,6 +11,7 @@
 //! **What a crash leaves behind.** Frames without a row (free when their segment has no live bytes); manifest pages
 //! without a root, and candidates that turn out to be in use. All are found through the family `candidates`.
 
+mod access_logs;
 mod buckets;
 mod commit;
 mod identities;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub(crate) use buckets::MAX_CONFIGS;
+pub use access_logs::MAX_STAGED_LOG_BYTES;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
 pub use commit::{Change, Edit, KeyView, Outcome, OverQuota};
 pub use identities::{IdentityChange, IdentityRow, MAX_IDENTITY_PAGE};

@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// Appended rows under a prefix after a position: at most [`MAX_OUTBOX_PAGE`], and about 4 MiB.
-    async fn appended(&self, prefix: Vec<u8>, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>> {
+    pub(super) async fn appended(&self, prefix: Vec<u8>, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>> {
         let limit = limit.min(MAX_OUTBOX_PAGE);
         let Some(first) = after.checked_add(1).filter(|_| limit > 0) else { return Ok(Vec::new()) };
         let from = [prefix.as_slice(), &first.to_be_bytes()].concat();

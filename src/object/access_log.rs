@@ -1,0 +1,348 @@
+//! Access logs of buckets, from the configuration to the objects that hold the lines.
+//!
+//! A line goes three steps. The request that it tells of leaves it in a queue in memory, which is bounded: what does not
+//! fit is counted and lost, never waited for. Within about a second it is kept in the index, from where no crash takes
+//! it. At each interval what was kept becomes objects in the target buckets, and only then is it removed: a crash in
+//! between repeats lines, and loses none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+use storage::index::records::{Attributes, BucketRecord, Record};
+use storage::store::MAX_STAGED_LOG_BYTES;
+use storage::types::{BucketId, Timestamp};
+use tokio::sync::mpsc;
+
+use super::access::LOGGING;
+use super::{Body, Cause, Error, EventName, Integrity, Objects, Origin, PutObject, Result, set_object_acl};
+use crate::rules::access_log::{Delivery, LogSource, Logging, may_deliver};
+use crate::rules::acl::Acl;
+use crate::rules::conditions::WriteCondition;
+use crate::rules::{Code, Refusal};
+
+/// Buckets whose configurations are kept.
+const CACHED_BUCKETS: usize = 4_096;
+/// Lines, and their bytes, that wait in memory to be kept.
+const MAX_QUEUED_LINES: usize = 65_536;
+const MAX_QUEUED_BYTES: usize = 32 << 20;
+/// Rows that one step of a delivery reads.
+const PAGE_ROWS: usize = 200;
+/// Room in a row for what is not lines.
+const ROW_OVERHEAD_BYTES: usize = 4 << 10;
+
+impl Record for Logging {
+    const FAMILY: &'static str = "buckets";
+}
+
+/// Configurations by bucket and generation: they hold as long as the bucket's record says the same generation.
+pub(super) type LoggingCache = Cache<(BucketId, u64), Option<Arc<Logging>>>;
+
+pub(super) fn cache() -> LoggingCache {
+    Cache::new(CACHED_BUCKETS)
+}
+
+/// A line on its way into a log.
+#[derive(Debug)]
+pub struct LoggedLine {
+    /// The configuration by which it is logged.
+    pub logging: Arc<Logging>,
+    /// Whose request it tells of.
+    pub source: LogSource,
+    /// When that came.
+    pub time: Timestamp,
+    /// The line, with its end.
+    pub text: String,
+}
+
+/// Figures of access logging, for metrics.
+#[derive(Debug, Default)]
+pub struct AccessLogFigures {
+    queued_bytes: AtomicUsize,
+    dropped: AtomicU64,
+    staged: AtomicU64,
+    delivered: AtomicU64,
+    refused: AtomicU64,
+    objects: AtomicU64,
+}
+
+impl AccessLogFigures {
+    /// Name, help and value of each.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+    pub fn gauges(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        vec![
+            (
+                "cairn_access_log_dropped_lines_total",
+                "Lines that were lost before they were kept.",
+                read(&self.dropped),
+            ),
+            ("cairn_access_log_staged_lines_total", "Lines that were kept, to be delivered.", read(&self.staged)),
+            ("cairn_access_log_delivered_lines_total", "Lines in objects that were written.", read(&self.delivered)),
+            (
+                "cairn_access_log_refused_lines_total",
+                "Lines that their target bucket did not take: it is gone, full, or does not permit it.",
+                read(&self.refused),
+            ),
+            ("cairn_access_log_objects_total", "Objects of lines that were written.", read(&self.objects)),
+        ]
+    }
+
+    /// Notes lines that are lost.
+    pub fn note_dropped(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+/// The queue's end at which requests leave their lines. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    sender: mpsc::Sender<LoggedLine>,
+    figures: Arc<AccessLogFigures>,
+}
+
+impl AccessLog {
+    /// The queue's two ends.
+    #[must_use]
+    pub fn new() -> (Self, LoggedLines) {
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED_LINES);
+        let figures = Arc::<AccessLogFigures>::default();
+        (Self { sender, figures: Arc::clone(&figures) }, LoggedLines { receiver, figures })
+    }
+
+    /// Leaves a line; it is lost, and counted, if there is no room.
+    pub fn note(&self, line: LoggedLine) {
+        let length = line.text.len();
+        let queued = self.figures.queued_bytes.fetch_add(length, Ordering::Relaxed);
+        if queued + length > MAX_QUEUED_BYTES || self.sender.try_send(line).is_err() {
+            self.figures.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+            self.figures.note_dropped(1);
+        }
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn figures(&self) -> &Arc<AccessLogFigures> {
+        &self.figures
+    }
+}
+
+/// The queue's end at which lines are taken out.
+#[derive(Debug)]
+pub struct LoggedLines {
+    receiver: mpsc::Receiver<LoggedLine>,
+    figures: Arc<AccessLogFigures>,
+}
+
+impl LoggedLines {
+    /// Waits for lines and appends those that are there to `lines`; `false` when there will be none any more. Nothing is
+    /// lost by not waiting for it to the end.
+    pub async fn take(&mut self, lines: &mut Vec<LoggedLine>) -> bool {
+        let before = lines.len();
+        let taken = self.receiver.recv_many(lines, MAX_QUEUED_LINES).await;
+        self.note_taken(lines.get(before..).unwrap_or_default());
+        taken > 0
+    }
+
+    /// Takes what is there.
+    pub fn take_now(&mut self) -> Vec<LoggedLine> {
+        let lines: Vec<_> = std::iter::from_fn(|| self.receiver.try_recv().ok()).collect();
+        self.note_taken(&lines);
+        lines
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn figures(&self) -> &Arc<AccessLogFigures> {
+        &self.figures
+    }
+
+    fn note_taken(&self, lines: &[LoggedLine]) {
+        let bytes = lines.iter().map(|line| line.text.len()).sum();
+        self.figures.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What lines must have in common to share an object. Stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Destination {
+    logging: Logging,
+    source: LogSource,
+    day: Option<i64>,
+}
+
+/// Lines that wait to become part of an object. Stored.
+#[derive(Debug, Serialize, Deserialize)]
+struct StagedLines {
+    destination: Destination,
+    lines: String,
+}
+
+impl Record for StagedLines {
+    const FAMILY: &'static str = "outbox";
+}
+
+impl Objects {
+    /// How a bucket's requests are logged, if they are. Read once for each generation of the bucket's settings.
+    pub async fn bucket_logging(&self, bucket: &BucketRecord) -> Result<Option<Arc<Logging>>> {
+        if bucket.generation == 0 {
+            return Ok(None);
+        }
+        let key = (bucket.id, bucket.generation);
+        if let Some(known) = self.logging.get(&key) {
+            return Ok(known);
+        }
+        let stored = self.store.bucket_config(bucket.id, LOGGING).await?;
+        let logging = stored.map(|bytes| Logging::decode(&bytes)).transpose()?.map(Arc::new);
+        self.logging.insert(key, logging.clone());
+        Ok(logging)
+    }
+
+    /// Sets or removes how a bucket's requests are logged.
+    pub async fn set_bucket_logging(&self, source: &BucketRecord, logging: Option<Logging>) -> Result<()> {
+        if let Some(logging) = &logging {
+            logging.check()?;
+        }
+        self.set_config(&source.name, LOGGING, logging.map(|logging| logging.encode())).await
+    }
+
+    /// Keeps lines: durable when it resolves.
+    pub async fn stage_access_logs(&self, lines: Vec<LoggedLine>, figures: &AccessLogFigures) -> Result<()> {
+        let count = lines.len() as u64;
+        let mut rows = Vec::new();
+        let mut open: HashMap<Destination, String> = HashMap::new();
+        for LoggedLine { logging, source, time, text } in lines {
+            let destination = Destination { day: logging.day(time.0), logging: (*logging).clone(), source };
+            let gathered = open.entry(destination.clone()).or_default();
+            if gathered.len() + text.len() > MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES && !gathered.is_empty() {
+                rows.push(StagedLines { destination, lines: std::mem::take(gathered) }.encode());
+            }
+            gathered.push_str(&text);
+        }
+        rows.extend(open.into_iter().map(|(destination, lines)| StagedLines { destination, lines }.encode()));
+        let staged = self.store.stage_access_logs(rows).await;
+        let counter = if staged.is_ok() { &figures.staged } else { &figures.dropped };
+        counter.fetch_add(count, Ordering::Relaxed);
+        Ok(staged?)
+    }
+
+    /// Makes objects of what was kept, a bounded step of it; `false` when there was nothing. `after` is the position up to
+    /// which rows have been looked at.
+    pub async fn deliver_access_logs(&self, after: &mut u64, figures: &AccessLogFigures) -> Result<bool> {
+        let page = self.store.staged_access_logs(*after, PAGE_ROWS).await?;
+        let Some((last, _)) = page.last() else { return Ok(false) };
+        let last = *last;
+        let mut objects: HashMap<Destination, (String, Vec<u64>)> = HashMap::new();
+        for (position, row) in page {
+            let StagedLines { destination, lines } = StagedLines::decode(&row)?;
+            let (text, positions) = objects.entry(destination).or_default();
+            text.push_str(&lines);
+            positions.push(position);
+        }
+        for (destination, (text, positions)) in objects {
+            let lines = text.matches('\n').count() as u64;
+            let counter = match self.deliver(&destination, text).await {
+                Ok(()) => {
+                    figures.objects.fetch_add(1, Ordering::Relaxed);
+                    &figures.delivered
+                }
+                Err(Error::Refused(refusal)) => {
+                    let Destination { logging, source, .. } = &destination;
+                    tracing::warn!(
+                        source = source.bucket, target = logging.target_bucket, lines, code = %refusal.code,
+                        "lines of an access log were not delivered: {}", refusal.message
+                    );
+                    &figures.refused
+                }
+                Err(error) => return Err(error),
+            };
+            self.store.remove_access_logs(&positions).await?;
+            counter.fetch_add(lines, Ordering::Relaxed);
+        }
+        *after = last;
+        Ok(true)
+    }
+
+    /// Writes one object, as the log delivery service.
+    async fn deliver(&self, destination: &Destination, text: String) -> Result<()> {
+        let Destination { logging, source, day } = destination;
+        let bucket = self.bucket(&logging.target_bucket).await?;
+        let access = self.bucket_access(&bucket).await?;
+        let has_acls = access.ownership.effective().has_acls();
+        let unique = format!("{:016X}", getrandom::u64().unwrap_or(0));
+        let key = logging.object_key(source, *day, Timestamp::now().0, &unique);
+        let delivery = Delivery {
+            target_bucket: &bucket.name,
+            key: &key,
+            source_bucket: &source.bucket,
+            account: &source.account,
+        };
+        let policy = access.policy.as_ref().map(|policy| &policy.parsed);
+        if !may_deliver(delivery, policy, access.acl.as_ref().filter(|_| has_acls)) {
+            let message = "Neither the target bucket's policy nor its access control list lets the log be written.";
+            return Err(Refusal::new(Code::AccessDenied, message).into());
+        }
+        let content_type = ("content-type".to_owned(), "text/plain".to_owned());
+        let mut attributes = Attributes { headers: vec![content_type], ..Attributes::default() };
+        if has_acls && !logging.target_grants.is_empty() {
+            let mut acl = Acl::private(&bucket.owner);
+            acl.0.extend(logging.target_grants.iter().cloned());
+            set_object_acl(&mut attributes, Some(&acl));
+        }
+        let request = PutObject {
+            owner: bucket.owner.clone(),
+            bucket,
+            key,
+            attributes,
+            condition: WriteCondition::Unconditional,
+            integrity: Integrity::default(),
+            length: Some(text.len() as u64),
+            cause: Cause { event: EventName::ObjectCreatedPut, origin: Arc::new(Origin::server(unique)) },
+        };
+        let body: Body = Box::pin(futures_util::stream::iter([Ok(Bytes::from(text))]));
+        self.put_object(request, body).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> LoggedLine {
+        let logging = Logging {
+            target_bucket: "t".to_owned(),
+            target_prefix: String::new(),
+            target_grants: Vec::new(),
+            key_format: None,
+        };
+        let source = LogSource { bucket: "s".to_owned(), account: "1".to_owned(), region: "r".to_owned() };
+        LoggedLine { logging: Arc::new(logging), source, time: Timestamp(0), text: text.to_owned() }
+    }
+
+    #[test]
+    fn golden_bytes_of_configuration_and_lines() {
+        let LoggedLine { logging, source, .. } = line("");
+        assert_eq!(logging.encode(), [1, 1, b't', 0, 0, 0]);
+        let destination = Destination { logging: (*logging).clone(), source, day: Some(3) };
+        let staged = StagedLines { destination, lines: "l\n".to_owned() };
+        assert_eq!(staged.encode(), [1, 1, b't', 0, 0, 0, 1, b's', 1, b'1', 1, b'r', 1, 6, 2, b'l', b'\n']);
+    }
+
+    #[tokio::test]
+    async fn what_has_no_room_is_counted_and_not_waited_for() {
+        let (log, mut lines) = AccessLog::new();
+        let long = "x".repeat(MAX_QUEUED_BYTES / 4);
+        (0..6).for_each(|_| log.note(line(&long)));
+        assert_eq!(log.figures().dropped.load(Ordering::Relaxed), 2);
+        let mut taken = Vec::new();
+        assert!(lines.take(&mut taken).await);
+        assert_eq!(taken.len(), 4);
+        log.note(line(&long));
+        assert_eq!(lines.take_now().len(), 1, "there is room again");
+        assert_eq!(log.figures().queued_bytes.load(Ordering::Relaxed), 0);
+    }
+}

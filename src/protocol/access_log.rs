@@ -1,0 +1,308 @@
+//! A request as lines of access logs: what is kept of its head, what is known when it has been answered, and the lines
+//! when the answer's last byte has gone.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use percent_encoding::percent_decode_str;
+use s3s::{Body, HttpResponse};
+use storage::index::records::BucketRecord;
+use storage::types::Timestamp;
+
+use super::context::RequestContext;
+use super::host::Domains;
+use super::query;
+use super::target::{self, Target};
+use crate::accounts::Accounts;
+use crate::identity::Caller;
+use crate::object::{AccessLog, LoggedLine, Objects};
+use crate::rules::access_log::{self, Line, LogSource, Logging};
+use crate::rules::iam::Principal;
+
+/// What is kept of a request's head. Nothing of it is copied: headers and URI share their bytes.
+pub(super) struct Heard {
+    at: Timestamp,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+}
+
+impl Heard {
+    pub(super) fn of(request: &Request<Body>) -> Self {
+        let kept = [
+            header::HOST,
+            header::REFERER,
+            header::USER_AGENT,
+            header::AUTHORIZATION,
+            header::CONTENT_LENGTH,
+            header::HeaderName::from_static("x-amz-decoded-content-length"),
+            header::HeaderName::from_static("x-amz-copy-source"),
+        ];
+        let mut headers = HeaderMap::with_capacity(kept.len());
+        for name in kept {
+            if let Some(value) = request.headers().get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        Self { at: Timestamp::now(), uri: request.uri().clone(), version: request.version(), headers }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok())
+    }
+
+    /// Signature version and authentication type.
+    fn signature(&self, context: &RequestContext) -> (Option<&'static str>, Option<&'static str>) {
+        if let Some(value) = self.headers.get(header::AUTHORIZATION) {
+            let version = if value.as_bytes().starts_with(b"AWS4-") { "SigV4" } else { "SigV2" };
+            return (Some(version), Some("AuthHeader"));
+        }
+        let has = |wanted: &str| query::pairs(&self.uri).any(|(name, _)| name == wanted);
+        if has("X-Amz-Signature") {
+            return (Some("SigV4"), Some("QueryString"));
+        }
+        let signed_form =
+            context.operation() == Some("PostObject") && context.caller().is_some_and(|caller| !caller.is_anonymous());
+        if signed_form { (Some("SigV4"), Some("POST")) } else { (None, None) }
+    }
+}
+
+/// A key that a bulk deletion named, and what became of it.
+#[derive(Debug)]
+pub(super) struct BatchDeletion {
+    pub key: String,
+    pub version: Option<String>,
+    pub code: Option<String>,
+}
+
+/// A bucket whose requests are logged.
+struct Logged {
+    bucket: BucketRecord,
+    account: String,
+    logging: Arc<Logging>,
+}
+
+/// What will be written of a request when its answer has ended.
+pub(super) struct Pending {
+    log: AccessLog,
+    heard: Heard,
+    bucket: Option<Logged>,
+    source: Option<Logged>,
+    is_virtual: bool,
+    object_size: Option<u64>,
+    answered: Instant,
+}
+
+/// Where lines are left, and what is looked up for them.
+#[derive(Clone)]
+pub(super) struct AccessLogs {
+    pub log: AccessLog,
+    pub objects: Objects,
+    pub accounts: Arc<Accounts>,
+    pub domains: Domains,
+}
+
+impl AccessLogs {
+    /// What is to be written of a request that has been answered; `None` if its bucket's requests are not logged.
+    pub(super) async fn pending(
+        &self,
+        context: &RequestContext,
+        heard: Heard,
+        response: &HttpResponse,
+    ) -> Option<Box<Pending>> {
+        let bucket = match context.bucket() {
+            Some(bucket) => self.logged(bucket).await,
+            // Refused before its bucket was looked up, or answered without: that is logged, too.
+            None if response.status().is_client_error() || context.method == Method::OPTIONS => {
+                let target = Target::of(&heard.uri, &heard.headers, &self.domains)?;
+                self.logged(&self.objects.bucket(&target.bucket).await.ok()?).await
+            }
+            None => None,
+        };
+        let source = match context.source() {
+            Some(source) => self.logged(source).await,
+            None => None,
+        };
+        if bucket.is_none() && source.is_none() {
+            return None;
+        }
+        let host = target::host(&heard.uri, &heard.headers);
+        Some(Box::new(Pending {
+            log: self.log.clone(),
+            is_virtual: host.is_some_and(|host| self.domains.is_virtual(host)),
+            object_size: object_size(context, &heard, response),
+            heard,
+            bucket,
+            source,
+            answered: Instant::now(),
+        }))
+    }
+
+    async fn logged(&self, bucket: &BucketRecord) -> Option<Logged> {
+        let logging = match self.objects.bucket_logging(bucket).await {
+            Ok(logging) => logging?,
+            Err(error) => {
+                tracing::error!(%error, bucket = bucket.name, "whether requests are logged cannot be read");
+                self.log.figures().note_dropped(1);
+                return None;
+            }
+        };
+        let account = self.accounts.by_canonical_id(&bucket.owner);
+        let account = account.map_or_else(|| bucket.owner.clone(), |account| account.id.clone());
+        Some(Logged { bucket: bucket.clone(), account, logging })
+    }
+}
+
+/// The whole length of the object that was read or written.
+fn object_size(context: &RequestContext, heard: &Heard, response: &HttpResponse) -> Option<u64> {
+    if !response.status().is_success() {
+        return None;
+    }
+    let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    match context.operation()? {
+        "GetObject" | "HeadObject" | "WebsiteGet" | "WebsiteHead" => {
+            let of_range = header(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+            of_range.or_else(|| header(header::CONTENT_LENGTH)?.parse().ok())
+        }
+        "PutObject" | "UploadPart" => {
+            heard.number("x-amz-decoded-content-length").or_else(|| heard.number(header::CONTENT_LENGTH.as_str()))
+        }
+        _ => None,
+    }
+}
+
+/// What is known when the answer has ended.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    pub status: StatusCode,
+    pub started: Instant,
+    pub elapsed: Duration,
+    pub sent: u64,
+}
+
+/// A bucket's line that differs from the request's own.
+#[derive(Default)]
+struct Of<'a> {
+    operation: &'a str,
+    key: Option<&'a str>,
+    version: Option<&'a str>,
+    error: Option<&'a str>,
+    status: u16,
+    sent: u64,
+    size: Option<u64>,
+}
+
+impl Pending {
+    /// Leaves the lines in the queue.
+    pub(super) fn write(&self, context: &RequestContext, ended: Ended) {
+        let name = context.operation().unwrap_or("Unknown");
+        let status = ended.status.as_u16();
+        if let Some(logged) = &self.bucket {
+            let key = self.key().or_else(|| context.key().map(str::to_owned));
+            let version = query::pairs(&self.heard.uri).find(|(name, _)| name == "versionId");
+            let operation = access_log::operation(name, context.method.as_str(), key.is_some());
+            let of = Of {
+                operation: &operation,
+                key: key.as_deref(),
+                version: version.as_ref().map(|(_, version)| version.as_ref()),
+                error: context.code(),
+                status,
+                sent: ended.sent,
+                size: self.object_size,
+            };
+            self.leave(logged, context, ended, &of);
+            for BatchDeletion { key, version, code } in context.take_batch() {
+                let status = match code.as_deref() {
+                    None => StatusCode::NO_CONTENT,
+                    Some(code) => super::error::status(code),
+                };
+                let (version, error) = (version.as_deref(), code.as_deref());
+                let operation = access_log::BATCH_DELETE;
+                let of = Of { operation, key: Some(&key), version, error, status: status.as_u16(), ..Of::default() };
+                self.leave(logged, context, ended, &of);
+            }
+        }
+        if let (Some(logged), Some(operation)) = (&self.source, access_log::read_by_copy(name)) {
+            let copied = self.heard.text("x-amz-copy-source").unwrap_or_default();
+            let (path, query) = copied.split_once('?').unwrap_or((&copied, ""));
+            let key = path.trim_start_matches('/').split_once('/').map(|(_, key)| decoded(key));
+            let version = query.strip_prefix("versionId=");
+            let of = Of { operation, key: key.as_deref(), version, error: context.code(), status, ..Of::default() };
+            self.leave(logged, context, ended, &of);
+        }
+    }
+
+    /// The key in the request's path.
+    fn key(&self) -> Option<String> {
+        let path = self.heard.uri.path().trim_start_matches('/');
+        let key = if self.is_virtual { path } else { path.split_once('/').map_or("", |(_, key)| key) };
+        (!key.is_empty()).then(|| decoded(key))
+    }
+
+    fn leave(&self, logged: &Logged, context: &RequestContext, ended: Ended, of: &Of<'_>) {
+        let heard = &self.heard;
+        let connection = context.connection();
+        let remote_ip = connection.peer.map(|peer| peer.ip().to_string());
+        let requester = context.caller().and_then(|caller| requester(caller));
+        let target = heard.uri.path_and_query().map_or("/", |target| target.as_str());
+        let request_uri = format!("{} {target} {:?}", context.method, heard.version);
+        let (referer, user_agent) = (heard.text("referer"), heard.text("user-agent"));
+        let (signature_version, authentication_type) = heard.signature(context);
+        let cipher_suite = connection.cipher_suite.map(access_log::cipher_suite);
+        let tls_version = connection.tls.map(|version| format!("TLSv{version}"));
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let heard_whole = context.body.ended().unwrap_or(ended.started);
+        let line = Line {
+            bucket_owner: &logged.bucket.owner,
+            bucket: &logged.bucket.name,
+            time: heard.at.0,
+            remote_ip: remote_ip.as_deref(),
+            requester: requester.as_deref(),
+            request_id: &context.id.request,
+            operation: of.operation,
+            key: of.key,
+            request_uri: Some(&request_uri),
+            status: of.status,
+            error_code: of.error,
+            bytes_sent: of.sent,
+            object_size: of.size,
+            total_time: Some(millis(ended.elapsed)),
+            turn_around_time: Some(millis(self.answered.saturating_duration_since(heard_whole))),
+            referer: referer.as_deref(),
+            user_agent: user_agent.as_deref(),
+            version_id: of.version,
+            host_id: &context.id.host,
+            signature_version,
+            cipher_suite: cipher_suite.as_deref(),
+            authentication_type,
+            host_header: target::host(&heard.uri, &heard.headers),
+            tls_version: tls_version.as_deref(),
+            acl_required: context.needed_acl(),
+        };
+        let source = LogSource {
+            bucket: logged.bucket.name.clone(),
+            account: logged.account.clone(),
+            region: logged.bucket.region.clone(),
+        };
+        let (logging, text) = (Arc::clone(&logged.logging), line.render());
+        self.log.note(LoggedLine { logging, source, time: heard.at, text });
+    }
+}
+
+/// The canonical id of an account's root, the ARN of any other identity.
+fn requester(caller: &Caller) -> Option<String> {
+    match &caller.principal {
+        Principal::Anonymous => None,
+        Principal::AccountRoot { .. } => Some(caller.account.canonical_id.clone()),
+        other => other.arn(),
+    }
+}
+
+fn decoded(key: &str) -> String {
+    percent_decode_str(key).decode_utf8_lossy().into_owned()
+}
