@@ -29,6 +29,10 @@ absent! {
     encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: "ServerSideEncryptionConfigurationNotFoundError";
     website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput: "NoSuchWebsiteConfiguration";
     replication(GetBucketReplicationInput) -> GetBucketReplicationOutput: "ReplicationConfigurationNotFoundError";
+    analytics_one(GetBucketAnalyticsConfigurationInput) -> GetBucketAnalyticsConfigurationOutput: "NoSuchConfiguration";
+    intelligent_tiering_one(GetBucketIntelligentTieringConfigurationInput) -> GetBucketIntelligentTieringConfigurationOutput: "NoSuchConfiguration";
+    inventory_one(GetBucketInventoryConfigurationInput) -> GetBucketInventoryConfigurationOutput: "NoSuchConfiguration";
+    metrics_one(GetBucketMetricsConfigurationInput) -> GetBucketMetricsConfigurationOutput: "NoSuchConfiguration";
     object_lock(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: "ObjectLockConfigurationNotFoundError";
 }
 

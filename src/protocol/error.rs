@@ -97,6 +97,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("NoSuchBucket", 404, "The specified bucket does not exist"),
     ("NoSuchBucketPolicy", 404, "The bucket policy does not exist"),
     ("NoSuchCORSConfiguration", 404, "The CORS configuration does not exist"),
+    ("NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ("NoSuchKey", 404, "The specified key does not exist."),
     ("NoSuchLifecycleConfiguration", 404, "The lifecycle configuration does not exist"),
     ("NoSuchPublicAccessBlockConfiguration", 404, "The public access block configuration was not found"),

@@ -35,6 +35,9 @@ OWNERSHIP = (
 )
 BLOCK = f'<PublicAccessBlockConfiguration xmlns="{XML}"><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>'
 NOTIFICATION = f'<NotificationConfiguration xmlns="{XML}"/>'
+LOGGING = f'<BucketLoggingStatus xmlns="{XML}"/>'
+PAYMENT = f'<RequestPaymentConfiguration xmlns="{XML}"><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'
+ACCELERATION = f'<AccelerateConfiguration xmlns="{XML}"><Status>Suspended</Status></AccelerateConfiguration>'
 VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></VersioningConfiguration>'
 ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
 ACCOUNT = (("x-amz-account-id", "{account}"),)
@@ -149,7 +152,9 @@ ROWS = {
         "PUT", ACCOUNT_BLOCK, ("s3:PutAccountPublicAccessBlock",), headers=ACCOUNT, body=BLOCK
     ),
     "PutBucketAbac": bucket("PUT", "abac", "s3:PutBucketAbac"),
-    "PutBucketAccelerateConfiguration": bucket("PUT", "accelerate", "s3:PutAccelerateConfiguration"),
+    "PutBucketAccelerateConfiguration": bucket(
+        "PUT", "accelerate", "s3:PutAccelerateConfiguration", body=ACCELERATION
+    ),
     "PutBucketAcl": bucket("PUT", "acl", "s3:PutBucketAcl", headers=(("x-amz-acl", "private"),)),
     "PutBucketAnalyticsConfiguration": bucket("PUT", "analytics&id=1", "s3:PutAnalyticsConfiguration"),
     "PutBucketCors": bucket("PUT", "cors", "s3:PutBucketCORS"),
@@ -159,7 +164,7 @@ ROWS = {
     ),
     "PutBucketInventoryConfiguration": bucket("PUT", "inventory&id=1", "s3:PutInventoryConfiguration"),
     "PutBucketLifecycleConfiguration": bucket("PUT", "lifecycle", "s3:PutLifecycleConfiguration"),
-    "PutBucketLogging": bucket("PUT", "logging", "s3:PutBucketLogging"),
+    "PutBucketLogging": bucket("PUT", "logging", "s3:PutBucketLogging", body=LOGGING),
     "PutBucketMetricsConfiguration": bucket("PUT", "metrics&id=1", "s3:PutMetricsConfiguration"),
     "PutBucketNotificationConfiguration": bucket(
         "PUT", "notification", "s3:PutBucketNotification", body=NOTIFICATION
@@ -167,7 +172,7 @@ ROWS = {
     "PutBucketOwnershipControls": bucket("PUT", "ownershipControls", "s3:PutBucketOwnershipControls", body=OWNERSHIP),
     "PutBucketPolicy": bucket("PUT", "policy", "s3:PutBucketPolicy", body="{{}}"),
     "PutBucketReplication": bucket("PUT", "replication", "s3:PutReplicationConfiguration"),
-    "PutBucketRequestPayment": bucket("PUT", "requestPayment", "s3:PutBucketRequestPayment"),
+    "PutBucketRequestPayment": bucket("PUT", "requestPayment", "s3:PutBucketRequestPayment", body=PAYMENT),
     "PutBucketTagging": bucket("PUT", "tagging", "s3:PutBucketTagging", body=TAGS),
     "PutBucketVersioning": bucket("PUT", "versioning", "s3:PutBucketVersioning", body=VERSIONING),
     "PutBucketWebsite": bucket("PUT", "website", "s3:PutBucketWebsite"),

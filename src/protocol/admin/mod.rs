@@ -129,9 +129,10 @@ impl AdminApi {
         let (endpoint, names) = find(&request)?;
         context.note_operation(endpoint.operation);
         let mut names = names.into_iter();
-        let bucket = match endpoint.names_bucket() {
-            true => Some(self.decider.objects.bucket(&names.next().unwrap_or_default()).await?),
-            false => None,
+        let bucket = if endpoint.names_bucket() {
+            Some(self.decider.objects.bucket(&names.next().unwrap_or_default()).await?)
+        } else {
+            None
         };
         let asking = Asking::new(context, &request.headers, &request.uri);
         self.decider.authorize_administration(&asking, endpoint.action, bucket.as_ref(), endpoint.who)?;
