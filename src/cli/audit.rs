@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::AuditConfig;
+use crate::outbound::audit_kafka::AuditKafka;
 use crate::outbound::audit_webhook::AuditWebhook;
 use crate::telemetry::audit::{self, Audit, FileSink, QUEUE_LINES};
 
@@ -15,10 +16,11 @@ pub(super) struct AuditSinks {
     audit: Audit,
     file: Option<FileSink>,
     webhook: Option<AuditWebhook>,
+    kafka: Option<AuditKafka>,
 }
 
 impl AuditSinks {
-    /// Opens the log and starts the webhook.
+    /// Opens the log, and starts the webhook and the Kafka sink.
     pub(super) fn open(config: &AuditConfig) -> Result<Self, Failure> {
         let mut queues = Vec::new();
         let mut file = None;
@@ -37,7 +39,14 @@ impl AuditSinks {
             webhook = Some(sink);
             queues.push(queue);
         }
-        Ok(Self { audit: Audit::new(queues), file, webhook })
+        let mut kafka = None;
+        if let Some(settings) = &config.kafka {
+            let (queue, lines) = audit::queue(QUEUE_LINES);
+            let sink = AuditKafka::start(settings, lines).map_err(|error| format!("audit.kafka_brokers: {error}"))?;
+            kafka = Some(sink);
+            queues.push(queue);
+        }
+        Ok(Self { audit: Audit::new(queues), file, webhook, kafka })
     }
 
     /// Where decisions are recorded.
@@ -51,6 +60,9 @@ impl AuditSinks {
         let _ = tokio::time::timeout(GRACE, self.audit.close()).await;
         if let Some(webhook) = self.webhook {
             webhook.stop(GRACE).await;
+        }
+        if let Some(kafka) = self.kafka {
+            kafka.stop(GRACE).await;
         }
         if let Some(file) = self.file {
             let joining = tokio::task::spawn_blocking(move || file.join());

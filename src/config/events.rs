@@ -6,8 +6,9 @@
 mod kinds;
 mod raw;
 
+pub(super) use kinds::kafka;
 pub use raw::RawEventTarget;
-pub(super) use raw::all_keys;
+pub(super) use raw::{Kafka as RawKafka, all_keys};
 
 use super::layers::Environment;
 use super::raw::{Scalar, did_you_mean};

@@ -1,7 +1,10 @@
 //! The tables `[identity]` and `[audit]`.
 
+use super::events::{RawKafka, kafka};
 use super::layers::Layers;
+use super::raw::{List, Scalar};
 use super::{ConfigError, outside, parsed_or, yes_or_no};
+use crate::outbound::events::target::KafkaTarget;
 use crate::telemetry::audit::Target;
 use reqwest::Url;
 use std::ops::RangeInclusive;
@@ -35,6 +38,8 @@ pub struct AuditConfig {
     pub webhook: Option<Url>,
     /// Certificate authorities (PEM) by which the webhook is trusted, beside the system's.
     pub webhook_ca_file: Option<PathBuf>,
+    /// The topic that gets one record for each line.
+    pub kafka: Option<KafkaTarget>,
 }
 
 pub(super) fn identity(layers: &Layers) -> Result<IdentityConfig, ConfigError> {
@@ -78,7 +83,41 @@ pub(super) fn audit(layers: &Layers) -> Result<AuditConfig, ConfigError> {
         log,
         webhook: webhook.map(|setting| url(setting.value).map_err(|reason| setting.refuse(reason))).transpose()?,
         webhook_ca_file: webhook_ca_file.map(|setting| PathBuf::from(setting.value)),
+        kafka: audit_kafka(layers)?,
     })
+}
+
+/// The keys are those of event targets; here they come from several layers.
+fn audit_kafka(layers: &Layers) -> Result<Option<KafkaTarget>, ConfigError> {
+    let brokers = layers.list("audit", "kafka_brokers", |raw| &raw.audit.kafka_brokers);
+    let settings = [
+        layers.scalar("audit", "kafka_topic", |raw| &raw.audit.kafka_topic),
+        layers.scalar("audit", "kafka_tls", |raw| &raw.audit.kafka_tls),
+        layers.scalar("audit", "kafka_ca_file", |raw| &raw.audit.kafka_ca_file),
+        layers.scalar("audit", "kafka_sasl_mechanism", |raw| &raw.audit.kafka_sasl_mechanism),
+        layers.scalar("audit", "kafka_username", |raw| &raw.audit.kafka_username),
+        layers.scalar("audit", "kafka_password", |raw| &raw.audit.kafka_password),
+        layers.scalar("audit", "kafka_password_file", |raw| &raw.audit.kafka_password_file),
+    ];
+    let Some(brokers) = brokers else {
+        let stray = settings.iter().flatten().next();
+        return stray.map_or(Ok(None), |setting| Err(setting.refuse("this needs audit.kafka_brokers too")));
+    };
+    let [topic, tls, ca_file, mechanism, username, password, password_file] =
+        settings.map(|setting| setting.map(|setting| Scalar(setting.value.to_owned())));
+    let raw = RawKafka {
+        brokers: Some(List(brokers.value.to_vec())),
+        topic,
+        tls,
+        ca_file,
+        sasl_mechanism: mechanism,
+        username,
+        password,
+        password_file,
+        client_cert_file: None,
+        client_key_file: None,
+    };
+    kafka(&raw).map(Some).map_err(|reason| ConfigError::Incomplete(format!("audit.kafka_{reason}")))
 }
 
 /// The URL is not repeated in complaints: it may hold a token.

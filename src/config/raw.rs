@@ -70,7 +70,7 @@ pub struct RawIdentity {
     pub oidc_allow_http: Option<Scalar>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAccessLog {
     pub interval: Option<Scalar>,
@@ -82,6 +82,21 @@ pub struct RawAudit {
     pub log: Option<Scalar>,
     pub webhook: Option<Scalar>,
     pub webhook_ca_file: Option<Scalar>,
+    pub kafka_brokers: Option<List>,
+    pub kafka_topic: Option<Scalar>,
+    pub kafka_tls: Option<Scalar>,
+    pub kafka_ca_file: Option<Scalar>,
+    pub kafka_sasl_mechanism: Option<Scalar>,
+    pub kafka_username: Option<Scalar>,
+    pub kafka_password: Option<Scalar>,
+    pub kafka_password_file: Option<Scalar>,
+}
+
+impl fmt::Debug for RawAudit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The password is left out on purpose.
+        f.debug_struct("RawAudit").field("log", &self.log).finish_non_exhaustive()
+    }
 }
 
 /// A `[[account]]` table. Only the file has them.

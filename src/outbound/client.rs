@@ -30,13 +30,24 @@ pub enum ClientError {
 /// # Errors
 /// If the file cannot be read, or holds no certificate.
 pub(super) fn client(ca_file: Option<&Path>) -> Result<Client, ClientError> {
+    client_with(ca_file, |builder| builder)
+}
+
+/// As [`client`], with what `change` makes of it.
+///
+/// # Errors
+/// As [`client`].
+pub(super) fn client_with(
+    ca_file: Option<&Path>,
+    change: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, ClientError> {
     let certificates = ca_file.map(certificates).transpose()?.unwrap_or_default();
-    match builder().tls_certs_merge(certificates.clone()).build() {
+    match change(builder()).tls_certs_merge(certificates.clone()).build() {
         Ok(client) => Ok(client),
         Err(error) => {
             // A container may have no certificate authorities at all; those of the file are trusted there.
             tracing::warn!(%error, "the system's certificate authorities cannot be used");
-            Ok(builder().tls_certs_only(certificates).build()?)
+            Ok(change(builder()).tls_certs_only(certificates).build()?)
         }
     }
 }

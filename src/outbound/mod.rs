@@ -5,12 +5,15 @@
 //! |---|---|
 //! | `client` | the HTTP client that all use |
 //! | `oidc` | OpenID Connect providers' documents and keys, cached |
-//! | `audit_webhook` | the audit trail's webhook |
+//! | `kafka` | the producer of Kafka records that events and audit lines share |
+//! | `audit_webhook`, `audit_kafka` | the audit trail's webhook and its topic |
 //! | [`events`] | where bucket notifications are sent: one file for each kind of target |
 
+pub mod audit_kafka;
 pub mod audit_webhook;
 mod client;
 pub mod events;
+mod kafka;
 pub mod oidc;
 
 pub use client::ClientError;

@@ -48,7 +48,6 @@ fn webhook(raw: &raw::Webhook) -> Result<WebhookTarget, String> {
             return Err(format!("headers: {name:?} cannot be sent"));
         }
     }
-    // The URL's user and password, as some receivers want them, become the header that they stand for.
     Ok(WebhookTarget {
         url: url("url", raw.url.as_ref(), &["https", "http"])?,
         secret: secret("secret", raw.secret.as_ref(), raw.secret_file.as_ref())?,
@@ -60,7 +59,7 @@ fn webhook(raw: &raw::Webhook) -> Result<WebhookTarget, String> {
     })
 }
 
-fn kafka(raw: &raw::Kafka) -> Result<KafkaTarget, String> {
+pub(in crate::config) fn kafka(raw: &raw::Kafka) -> Result<KafkaTarget, String> {
     let mechanism = text(raw.sasl_mechanism.as_ref()).map(sasl_mechanism).transpose()?;
     let login = login(raw.username.as_ref(), raw.password.as_ref(), raw.password_file.as_ref())?;
     let sasl = match (mechanism, login) {
@@ -79,7 +78,7 @@ fn kafka(raw: &raw::Kafka) -> Result<KafkaTarget, String> {
     })
 }
 
-pub(in crate::config) fn sasl_mechanism(text: &str) -> Result<SaslMechanism, String> {
+fn sasl_mechanism(text: &str) -> Result<SaslMechanism, String> {
     let found = SaslMechanism::ALL.into_iter().find(|mechanism| mechanism.as_str() == text);
     found.ok_or_else(|| {
         let names = SaslMechanism::ALL.map(SaslMechanism::as_str).join(", ");
@@ -87,7 +86,7 @@ pub(in crate::config) fn sasl_mechanism(text: &str) -> Result<SaslMechanism, Str
     })
 }
 
-pub(in crate::config) fn brokers(key: &str, list: Option<&List>) -> Result<Vec<String>, String> {
+fn brokers(key: &str, list: Option<&List>) -> Result<Vec<String>, String> {
     let brokers = servers(key, list)?;
     let is_broker = |text: &String| {
         let port = text.rsplit_once(':').map(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
@@ -234,8 +233,8 @@ fn postgresql(raw: &raw::Postgresql) -> Result<PostgresqlTarget, String> {
 struct Access<'a> {
     region: Option<&'a Scalar>,
     endpoint: Option<&'a Scalar>,
-    access_key_id: Option<&'a Scalar>,
-    secret_access_key: [Option<&'a Scalar>; 2],
+    key_id: Option<&'a Scalar>,
+    secret_key: [Option<&'a Scalar>; 2],
     session_token: [Option<&'a Scalar>; 2],
     ca_file: Option<&'a Scalar>,
 }
@@ -245,8 +244,8 @@ macro_rules! access {
         Access {
             region: $raw.region.as_ref(),
             endpoint: $raw.endpoint.as_ref(),
-            access_key_id: $raw.access_key_id.as_ref(),
-            secret_access_key: [$raw.secret_access_key.as_ref(), $raw.secret_access_key_file.as_ref()],
+            key_id: $raw.access_key_id.as_ref(),
+            secret_key: [$raw.secret_access_key.as_ref(), $raw.secret_access_key_file.as_ref()],
             session_token: [$raw.session_token.as_ref(), $raw.session_token_file.as_ref()],
             ca_file: $raw.ca_file.as_ref(),
         }
@@ -259,12 +258,12 @@ impl Access<'_> {
         let region = text(self.region).unwrap_or("us-east-1");
         let region = super::super::region(region).map_err(|reason| format!("region: {reason}"))?;
         let endpoint = text(self.endpoint).map(|text| parse_url("endpoint", text, &["https", "http"])).transpose()?;
-        let [key, key_file] = self.secret_access_key;
+        let [key, key_file] = self.secret_key;
         let [token, token_file] = self.session_token;
         Ok(AwsAccess {
             region,
             endpoint,
-            access_key_id: needed("access_key_id", self.access_key_id)?.to_owned(),
+            access_key_id: needed("access_key_id", self.key_id)?.to_owned(),
             secret_access_key: secret("secret_access_key", key, key_file)?.ok_or("secret_access_key is missing")?,
             session_token: secret("session_token", token, token_file)?,
             ca_file: path(self.ca_file),
@@ -319,11 +318,7 @@ fn parse_url(key: &str, text: &str, schemes: &[&str]) -> Result<Url, String> {
     Ok(url)
 }
 
-pub(in crate::config) fn secret(
-    key: &str,
-    value: Option<&Scalar>,
-    file: Option<&Scalar>,
-) -> Result<Option<Secret>, String> {
+fn secret(key: &str, value: Option<&Scalar>, file: Option<&Scalar>) -> Result<Option<Secret>, String> {
     match (text(value), path(file)) {
         (Some(_), Some(_)) => Err(format!("give {key} or {key}_file, not both")),
         (Some(text), None) => Ok(Some(Secret::Text(text.to_owned()))),
@@ -331,11 +326,7 @@ pub(in crate::config) fn secret(
     }
 }
 
-pub(in crate::config) fn login(
-    username: Option<&Scalar>,
-    password: Option<&Scalar>,
-    file: Option<&Scalar>,
-) -> Result<Option<Login>, String> {
+fn login(username: Option<&Scalar>, password: Option<&Scalar>, file: Option<&Scalar>) -> Result<Option<Login>, String> {
     match (text(username), secret("password", password, file)?) {
         (None, None) => Ok(None),
         (Some(username), Some(password)) => Ok(Some(Login { username: username.to_owned(), password })),

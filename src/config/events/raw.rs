@@ -29,7 +29,7 @@ macro_rules! raw {
         $(#[$doc])*
         #[derive(Default, Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub(super) struct $name { $(pub $field: Option<$type>),* }
+        pub(in crate::config) struct $name { $(pub $field: Option<$type>),* }
     };
 }
 

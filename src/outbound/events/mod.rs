@@ -4,10 +4,30 @@
 //! A sink sends and nothing else: what is sent when, again, or never, is decided by whoever calls it. Each call ends
 //! within the target's time limit; a connection that was lost is made anew by the next call.
 
+mod amqp;
+mod aws;
+mod eventbridge;
+mod file;
+mod kafka;
+mod lanes;
+mod mqtt;
+mod nats;
+mod postgresql;
+mod redis;
+mod sns;
+mod sqs;
 pub mod target;
+#[cfg(test)]
+mod tests;
+pub(super) mod tls;
+mod webhook;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+use target::{EventTarget, TargetKind};
 
 /// One event for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +98,26 @@ impl Sent {
     pub fn until(taken: usize, error: SendError) -> Self {
         Self { taken, stopped: Some(error) }
     }
+}
+
+/// The sink of a target. Nothing is connected yet.
+///
+/// # Errors
+/// A sentence, if a file that the target names cannot be read, or a setting cannot be used.
+pub fn open(target: &EventTarget) -> Result<Arc<dyn EventSink>, String> {
+    Ok(match &target.kind {
+        TargetKind::Webhook(settings) => Arc::new(webhook::Webhook::open(target, settings)?),
+        TargetKind::Kafka(settings) => Arc::new(kafka::Kafka::open(target, settings)?),
+        TargetKind::Nats(settings) => Arc::new(nats::Nats::open(target, settings)?),
+        TargetKind::Amqp(settings) => Arc::new(amqp::Amqp::open(target, settings)?),
+        TargetKind::Mqtt(settings) => Arc::new(mqtt::Mqtt::open(target, settings)?),
+        TargetKind::Redis(settings) => Arc::new(redis::Redis::open(target, settings)?),
+        TargetKind::Postgresql(settings) => Arc::new(postgresql::Postgresql::open(target, settings)?),
+        TargetKind::Sqs(settings) => Arc::new(sqs::Sqs::open(target, settings)?),
+        TargetKind::Sns(settings) => Arc::new(sns::Sns::open(target, settings)?),
+        TargetKind::EventBridge(settings) => Arc::new(eventbridge::EventBridge::open(target, settings)?),
+        TargetKind::File(settings) => Arc::new(file::File::open(settings)),
+    })
 }
 
 /// Where events go.
