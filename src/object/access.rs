@@ -30,6 +30,7 @@ pub(super) const CORS: u8 = 36;
 pub(super) const NOTIFICATION: u8 = 37;
 pub(super) const QUOTA: u8 = 64;
 pub(super) const LOGGING: u8 = 65;
+const ABAC: u8 = 60;
 
 /// The number of the access control list among a version's sub-resources. Stored: never reuse it.
 const VERSION_ACL: u8 = 1;
@@ -63,6 +64,8 @@ pub struct BucketAccess {
     pub public_access_block: Option<PublicAccessBlock>,
     /// The bucket's tags.
     pub tags: Vec<(String, String)>,
+    /// Whether conditions on the bucket's tags count: attribute-based access control.
+    pub abac: bool,
 }
 
 impl BucketAccess {
@@ -117,6 +120,14 @@ pub struct StoredPolicy {
     pub text: String,
     /// ARNs of users and roles that it names, each with the unique id that it stood for then.
     pub bound: Vec<(String, String)>,
+}
+
+/// Whether attribute-based access control is enabled. Stored only where it is.
+#[derive(Serialize, Deserialize)]
+struct Abac(bool);
+
+impl Record for Abac {
+    const FAMILY: &'static str = "buckets";
 }
 
 impl Record for StoredPolicy {
@@ -186,6 +197,7 @@ impl Objects {
                 POLICY => access.policy = Some(parse_policy(&bucket.name, &StoredPolicy::decode(&bytes)?)?),
                 ACL => access.acl = Some(Acl::decode(&bytes)?),
                 OWNERSHIP => access.ownership = Ownership::decode(&bytes)?,
+                ABAC => access.abac = Abac::decode(&bytes)?.0,
                 PUBLIC_ACCESS_BLOCK => access.public_access_block = Some(PublicAccessBlock::decode(&bytes)?),
                 _ => {}
             }
@@ -193,6 +205,11 @@ impl Objects {
         let access = Arc::new(access);
         self.access.insert(key, Arc::clone(&access));
         Ok(access)
+    }
+
+    /// Enables or disables attribute-based access control of a bucket.
+    pub async fn set_bucket_abac(&self, name: &str, enabled: bool) -> Result<()> {
+        self.set_config(name, ABAC, enabled.then(|| Abac(true).encode())).await
     }
 
     /// A bucket's policy, unread.

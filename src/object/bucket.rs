@@ -1,11 +1,12 @@
 //! Buckets: creation, listing, deletion, versioning, tags.
 
+use storage::StoreError;
 use storage::index::records::{BucketRecord, Record, Tags, Versioning};
 use storage::store::{BucketCreation, BucketDeletion, NewBucket};
 use storage::types::Timestamp;
 
 use super::access::{NewBucketAccess, TAGS};
-use super::{Objects, Result};
+use super::{ATTEMPTS, Objects, Result, contention};
 use crate::rules::tagging::{self, Tagged};
 use crate::rules::{Code, Refusal, bucket_name};
 
@@ -117,6 +118,32 @@ impl Objects {
         let stored = self.store.bucket_config(bucket.id, TAGS).await?;
         let stored = stored.ok_or_else(|| Refusal::from(Code::NoSuchTagSet).with("BucketName", name))?;
         Ok(Tags::decode(&stored)?.0)
+    }
+
+    /// A bucket's tags, which may be none.
+    pub async fn all_bucket_tags(&self, bucket: &BucketRecord) -> Result<Vec<(String, String)>> {
+        let stored = self.store.bucket_config(bucket.id, TAGS).await?;
+        Ok(stored.map(|bytes| Tags::decode(&bytes)).transpose()?.map(|tags| tags.0).unwrap_or_default())
+    }
+
+    /// Changes a bucket's tags: what `change` makes of those that are there.
+    pub async fn change_bucket_tags(&self, name: &str, change: impl Fn(&mut Vec<(String, String)>)) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let bucket = self.bucket(name).await?;
+            let mut tags = self.all_bucket_tags(&bucket).await?;
+            let before = tags.clone();
+            change(&mut tags);
+            tagging::check(Tagged::Bucket, &tags)?;
+            if tags == before {
+                return Ok(());
+            }
+            let stored = (!tags.is_empty()).then(|| Tags(tags).encode());
+            match self.store.set_bucket_config(&bucket, TAGS, stored).await {
+                Err(StoreError::Conflict) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(contention())
     }
 
     /// Sets a bucket's tags.

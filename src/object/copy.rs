@@ -40,6 +40,18 @@ pub struct CopyAttributes {
     pub storage_class: NewStorageClass,
     /// What is kept with the copy: its access control list.
     pub sub_resources: Vec<(u8, Vec<u8>)>,
+    /// Whether the copy has the source's annotations.
+    pub annotations: CopiedAnnotations,
+}
+
+/// The annotations of a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopiedAnnotations {
+    /// The source's.
+    #[default]
+    Copied,
+    /// None.
+    Excluded,
 }
 
 /// The storage class of a copy.
@@ -109,7 +121,14 @@ impl Objects {
                     writer.finish().await?
                 }
             };
-            let copy = ObjectRecord { checksum, attributes: new_attributes, ..object };
+            let mut staged = staged;
+            let annotations = object.annotations.filter(|_| attributes.annotations == CopiedAnnotations::Copied);
+            if let Some(list) = &annotations
+                && !self.store.keep_annotations(list, &mut staged).await?
+            {
+                continue;
+            }
+            let copy = ObjectRecord { checksum, attributes: new_attributes, annotations, ..object };
             let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
             let written = self.put_version(new, copy, staged).await?;
             return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });

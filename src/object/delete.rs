@@ -42,7 +42,7 @@ pub struct Deleted {
 }
 
 /// What a deletion comes to, once the key has been read.
-enum Decision {
+pub(super) enum Decision {
     Nothing(Deleted),
     Commit(Box<Edit>, Deleted),
 }
@@ -85,7 +85,7 @@ impl Objects {
         futures_util::stream::iter(deletions).buffered(CONCURRENT).collect().await
     }
 
-    async fn delete_current(&self, view: KeyView, owner: &str, origin: &Origin) -> Result<Decision> {
+    pub(super) async fn delete_current(&self, view: KeyView, owner: &str, origin: &Origin) -> Result<Decision> {
         let null_order = view.head.as_ref().and_then(|head| head.null_order);
         let current = view.current.as_ref().map(known);
         match versioning::delete(view.bucket.versioning, current, null_order) {

@@ -50,6 +50,12 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
+impl From<crate::rules::Code> for Error {
+    fn from(code: crate::rules::Code) -> Self {
+        Self::Refused(code.into())
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

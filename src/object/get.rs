@@ -144,7 +144,8 @@ impl Objects {
             return Ok(PartPage { parts: Vec::new(), total: 0, truncated: false });
         };
         // Parts may be numbered with gaps, so the page begins where the numbers pass `after`.
-        let (all, total) = self.store.object_parts(manifest, 0, usize::from(u16::MAX)).await?;
+        let all = self.store.object_parts(manifest, usize::from(u16::MAX)).await?;
+        let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
         let mut parts: Vec<_> = all.into_iter().filter(|part| part.number > after).collect();
         let truncated = parts.len() > limit;
         parts.truncate(limit);
@@ -217,7 +218,8 @@ impl Objects {
             let place = multipart::place_of_part([(1, object.size)], number)?;
             return Ok((Served { start: place.start, length: place.size, partial: true }, None));
         };
-        let (parts, total) = self.store.object_parts(manifest, 0, usize::from(u16::MAX)).await?;
+        let parts = self.store.object_parts(manifest, usize::from(u16::MAX)).await?;
+        let total = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let place = multipart::place_of_part(parts.iter().map(|part| (part.number, part.size)), number)?;
         Ok((Served { start: place.start, length: place.size, partial: true }, Some(total)))
     }

@@ -6,6 +6,8 @@
 
 mod access;
 mod access_log;
+mod annotations;
+mod append;
 mod body;
 mod bucket;
 mod copy;
@@ -18,6 +20,7 @@ mod list;
 mod listen;
 mod multipart;
 mod put;
+mod rename;
 mod quota;
 mod tagging;
 
@@ -29,9 +32,11 @@ use storage::store::KeyView;
 
 pub use access_log::{AccessLog, AccessLogFigures, LoggedLine, LoggedLines};
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
+pub use annotations::{AnnotationChange, AnnotationPage, Annotated, ListAnnotations, NewAnnotation};
+pub use append::AppendObject;
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
-pub use copy::{Copied, CopyAttributes, CopyObject, NewStorageClass, Source};
+pub use copy::{Copied, CopiedAnnotations, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use event::{Cause, Event, EventName, Origin};
@@ -40,6 +45,7 @@ pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
 pub use put::{PutObject, Written};
+pub use rename::RenameObject;
 pub use quota::BucketUsage;
 
 use crate::accounts::Accounts;

@@ -317,6 +317,7 @@ fn assembled_object(request: &CompleteUpload, completion: &Completion) -> Result
         data: Data::Empty,
         checksum: Some(completed.checksum),
         attributes: upload.attributes.clone(),
+        annotations: None,
     };
     Ok((object, completed.parts.into_iter().cloned().collect()))
 }

@@ -80,6 +80,7 @@ impl Objects {
             data: received.staged.data(),
             checksum: Some(received.checksum),
             attributes,
+            annotations: None,
         };
         let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
         self.put_version(new, object, received.staged).await

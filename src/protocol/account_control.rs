@@ -1,4 +1,5 @@
-//! The one part of S3's control API that is served here: Block Public Access of an account.
+//! The parts of S3's control API that are served here: Block Public Access of an account, and, in
+//! [`super::resource_tags`], tags of buckets by their ARN.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_PutPublicAccessBlock.html>. The SDKs' clients for it
 //! (`aws s3control`, boto3's `s3control`) sign for `s3` and say the account in a header.
@@ -13,6 +14,7 @@ use super::authz::{self, Decider};
 use super::context::RequestContext;
 use super::error::{Failure, Result};
 use super::public_access;
+use super::resource_tags;
 use super::s3::malformed_xml;
 
 const PATH: &str = "/v20180820/configuration/publicAccessBlock";
@@ -30,7 +32,7 @@ pub(super) struct AccountControl {
 impl AccountControl {
     /// Without the header it is an object's path in a bucket of that name.
     pub(super) fn is_match(uri: &Uri, headers: &HeaderMap) -> bool {
-        uri.path() == PATH && headers.contains_key(ACCOUNT)
+        (uri.path() == PATH || resource_tags::is_match(uri)) && headers.contains_key(ACCOUNT)
     }
 
     /// Establishes who asks; whether they may is decided when the account is known.
@@ -48,6 +50,10 @@ impl AccountControl {
     }
 
     async fn answer(&self, mut request: S3Request<Body>, context: &RequestContext) -> Result<S3Response<Body>> {
+        let account = request.headers.get(ACCOUNT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        if resource_tags::is_match(&request.uri) {
+            return resource_tags::answer(&self.decider, request, context, &account).await;
+        }
         let (operation, action) = match request.method {
             Method::GET => ("GetAccountPublicAccessBlock", "s3:GetAccountPublicAccessBlock"),
             Method::PUT => ("PutAccountPublicAccessBlock", "s3:PutAccountPublicAccessBlock"),
@@ -55,7 +61,6 @@ impl AccountControl {
             _ => return Err(Failure::new("MethodNotAllowed")),
         };
         context.note_operation(operation);
-        let account = request.headers.get(ACCOUNT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         if self.decider.accounts.by_id(&account).is_none() {
             return Err(Failure::new("AccessDenied"));
         }

@@ -140,6 +140,16 @@ pub(super) const READS_TAGS: Action = tags("s3:GetObjectTagging").or_versioned("
 /// What a copy that keeps tags needs of its destination.
 pub(super) const WRITES_TAGS: Action = key("s3:PutObjectTagging");
 
+/// What a copy needs of a source that has annotations, unless it leaves them out.
+pub(super) const READS_ANNOTATIONS: Action =
+    object("s3:GetObjectAnnotation").or_versioned("s3:GetObjectVersionAnnotation");
+
+/// What a copy that keeps annotations needs of its destination.
+pub(super) const WRITES_ANNOTATIONS: Action = key("s3:PutObjectAnnotation");
+
+/// What the creation of a bucket with tags needs too.
+pub(super) const TAGS_NEW_BUCKET: Action = new_bucket("s3:TagResource");
+
 /// Listing a bucket; also what decides whether a caller learns that a key does not exist.
 pub(super) const LISTS: &[Action] = &[bucket("s3:ListBucket").granted_by(Permission::Read)];
 
@@ -255,6 +265,7 @@ const ACTIONS: &[(&str, &[Action])] = &[
     ("ListObjects", LISTS),
     ("ListObjectsV2", LISTS),
     ("ListParts", &[upload("s3:ListMultipartUploadParts")]),
+    ("ListTagsForResource", &[bucket("s3:ListTagsForResource")]),
     ("ListenBucketNotification", &[bucket("s3:ListenBucketNotification")]),
     ("PostObject", &[key("s3:PutObject").granted_by(Permission::Write)]),
     ("PutAccountPublicAccessBlock", &[account("s3:PutAccountPublicAccessBlock")]),
@@ -297,6 +308,8 @@ const ACTIONS: &[(&str, &[Action])] = &[
     ("RenameObject", &[key("s3:PutObject").granted_by(Permission::Write)]),
     ("RestoreObject", &[object("s3:RestoreObject")]),
     ("SelectObjectContent", READS),
+    ("TagResource", &[bucket("s3:TagResource")]),
+    ("UntagResource", &[bucket("s3:UntagResource")]),
     (
         "UpdateBucketMetadataAnnotationTableConfiguration",
         &[bucket("s3:UpdateBucketMetadataAnnotationTableConfiguration")],

@@ -6,14 +6,16 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::Attributes;
 
-use super::acl;
 use super::convert::{self, set_checksum, stated_attributes};
 use super::error::{Failure, Result};
 use super::objects::{class_and_tags, write_condition};
 use super::s3::Call;
-use crate::object::{self, CopyAttributes, NewStorageClass, Source};
+use super::{acl, query};
+use crate::object::{self, CopiedAnnotations, CopyAttributes, NewStorageClass, Source};
 use crate::rules::conditions::{CopySourceConditions, ReadConditions};
 use crate::rules::{Refusal, checksums, multipart};
+
+const ANNOTATION_DIRECTIVE: &str = "x-amz-object-annotation-directive";
 
 /// What is copied. The authorisation has looked up its bucket.
 fn source(call: &Call<'_>, source: CopySource) -> Result<Source> {
@@ -51,11 +53,31 @@ fn replaces(directive: Option<&str>, header: &str) -> Result<bool> {
     }
 }
 
+/// What becomes of the source's annotations: in a header, or, for presigned URLs, in the query.
+fn copied_annotations(call: &Call<'_>, input: &CopyObjectInput) -> Result<CopiedAnnotations> {
+    let said = annotation_directive(input, call.asking().uri);
+    match said.as_deref() {
+        None | Some(AnnotationDirective::COPY) => Ok(CopiedAnnotations::Copied),
+        Some(AnnotationDirective::EXCLUDE) => Ok(CopiedAnnotations::Excluded),
+        Some(other) => {
+            Err(Refusal::invalid_argument(ANNOTATION_DIRECTIVE, other, "Unknown annotation directive.").into())
+        }
+    }
+}
+
+/// The annotation directive of a copy, as the client wrote it.
+pub(super) fn annotation_directive(input: &CopyObjectInput, uri: &http::Uri) -> Option<String> {
+    let in_header = input.annotation_directive.as_ref().map(|directive| directive.as_str().to_owned());
+    let in_query = || query::pairs(uri).find(|(name, _)| name == ANNOTATION_DIRECTIVE);
+    in_header.or_else(|| in_query().map(|(_, value)| value.into_owned()))
+}
+
 pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<S3Response<CopyObjectOutput>> {
     let replaces_metadata =
         replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "x-amz-metadata-directive")?;
     let replaces_tags =
         replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
+    let annotations = copied_annotations(call, &input)?;
     let stated = stated_attributes!(input);
     let access = acl::of_new_object(call).await?;
     let mut kept = Attributes::default();
@@ -75,6 +97,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
             tags: replaces_tags.then_some(tags),
             storage_class,
             sub_resources: kept.sub_resources,
+            annotations,
         },
         condition: write_condition(call)?,
         checksum,

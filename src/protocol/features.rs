@@ -35,13 +35,8 @@ pub(super) fn refuse_unknown_queries(operation: &str, uri: &Uri) -> Result<()> {
 }
 
 /// Prefixes and names of headers that ask for a feature that is not there, whatever their value.
-const UNSUPPORTED: &[&str] = &[
-    "x-amz-annotation-directive",
-    "x-amz-copy-source-server-side-encryption-",
-    "x-amz-object-lock-",
-    "x-amz-server-side-encryption",
-    "x-amz-write-offset-bytes",
-];
+const UNSUPPORTED: &[&str] =
+    &["x-amz-copy-source-server-side-encryption-", "x-amz-object-lock-", "x-amz-server-side-encryption"];
 
 /// Headers that ask for what is the case anyway with these values, and for a missing feature with any other.
 const ONLY_WITH: &[(&str, &[&str])] =
@@ -72,12 +67,28 @@ pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
     Ok(())
 }
 
+/// Headers that one operation takes, and that would be ignored by any other.
+const ONLY_OF: &[(&str, &str)] =
+    &[("x-amz-object-annotation-directive", "CopyObject"), ("x-amz-write-offset-bytes", "PutObject")];
+
+/// Refuses headers that the operation does not take and that say what shall be done.
+///
+/// # Errors
+/// `NotImplemented` with the header's name.
+pub(super) fn refuse_misplaced_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
+    match ONLY_OF.iter().find(|(name, of)| *of != operation && headers.contains_key(*name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::new("NotImplemented").with("Header", *name)),
+    }
+}
+
 /// Operations whose XML (or JSON) body a client may protect with `Content-MD5` or a checksum. s3s parses such bodies without
 /// looking at either.
 const WITH_XML_BODY: &[&str] = &[
     "CompleteMultipartUpload",
     "CreateBucket",
     "DeleteObjects",
+    "PutBucketAbac",
     "PutBucketAccelerateConfiguration",
     "PutBucketAcl",
     "PutBucketCors",

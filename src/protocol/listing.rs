@@ -62,6 +62,24 @@ impl Encoding {
     }
 }
 
+/// Checks `x-amz-optional-object-attributes`. S3 knows one, the status of a restoration; nothing here is archived, so no
+/// object has one. s3s has one element for each header line, and a line may have several names.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+///
+/// # Errors
+/// `InvalidArgument`.
+fn check_optional_attributes(lines: Option<&OptionalObjectAttributesList>) -> Result<()> {
+    let lines = lines.into_iter().flatten();
+    let mut names = lines.flat_map(|line| line.as_str().split(',')).map(str::trim).filter(|name| !name.is_empty());
+    match names.find(|name| *name != OptionalObjectAttributes::RESTORE_STATUS) {
+        None => Ok(()),
+        Some(other) => {
+            let message = "Invalid attribute name specified.";
+            Err(Refusal::invalid_argument("x-amz-optional-object-attributes", other, message).into())
+        }
+    }
+}
+
 /// What all listings are asked: a prefix, a delimiter, how many.
 struct Asked {
     prefix: String,
@@ -143,6 +161,7 @@ fn contents(owners: &Owners<'_>, page: &ObjectPage, encoding: Encoding, with_own
 }
 
 pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<S3Response<ListObjectsOutput>> {
+    check_optional_attributes(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let marker = input.marker.unwrap_or_default();
     let owners = call.owners().await?;
@@ -185,6 +204,7 @@ fn parse_token(token: &str) -> Result<String> {
 }
 
 pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Result<S3Response<ListObjectsV2Output>> {
+    check_optional_attributes(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     // A token outweighs where the listing was to begin.
     let start_after = input.start_after.filter(|_| input.continuation_token.is_none());
@@ -271,6 +291,7 @@ pub(super) async fn versions(
     call: &Call<'_>,
     input: ListObjectVersionsInput,
 ) -> Result<S3Response<ListObjectVersionsOutput>> {
+    check_optional_attributes(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let bucket = call.bucket()?;
     let key_marker = input.key_marker.unwrap_or_default();

@@ -22,6 +22,7 @@
 //! [`crate::object`] and back. On the way out errors get their fields, and when the last byte has gone the request is
 //! counted and logged under s3s's own name for the operation.
 
+mod abac;
 mod absent;
 mod access_log;
 mod account_control;
@@ -30,6 +31,7 @@ mod actions;
 mod admin;
 mod answer;
 mod answer_body;
+mod annotations;
 mod authn;
 mod authz;
 mod buckets;
@@ -56,6 +58,8 @@ mod post_form;
 mod public_access;
 mod query;
 mod query_api;
+mod renames;
+mod resource_tags;
 mod request_body;
 mod request_payment;
 mod rewrite;
@@ -64,6 +68,7 @@ mod s3;
 mod sts_api;
 mod tagging;
 mod target;
+mod unpack;
 #[cfg(test)]
 mod tests;
 mod trail;

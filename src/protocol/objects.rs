@@ -13,14 +13,16 @@ use super::access_log::BatchDeletion;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, answer_body};
-use crate::object::{self, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
+use super::{acl, answer_body, unpack};
+use crate::object::{self, AppendObject, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
-use crate::rules::{Code, Refusal, listing, metadata, multipart, tagging};
+use crate::rules::{Code, Refusal, append, listing, metadata, multipart, tagging};
 
 /// The most keys of one `DeleteObjects`. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 const MAX_DELETIONS: usize = 1_000;
+/// Where the bytes of a PUT begin in an object that is there.
+const WRITE_OFFSET: &str = "x-amz-write-offset-bytes";
 
 /// A request's body for the object layer.
 pub(super) fn body(blob: Option<StreamingBlob>) -> object::Body {
@@ -67,6 +69,13 @@ pub(super) fn write_condition(call: &Call<'_>) -> Result<WriteCondition> {
 }
 
 pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3Response<PutObjectOutput>> {
+    let offset = call.header_named(WRITE_OFFSET).as_deref().map(append::parse_offset).transpose()?;
+    if let Some(asked) = unpack::asked(&input).filter(|_| !call.is_form()) {
+        if offset.is_some() {
+            return Err(Failure::with_message("InvalidRequest", "An archive that is unpacked is not appended."));
+        }
+        return unpack::unpack(call, input, asked).await;
+    }
     let mut attributes = stated_attributes!(input);
     (attributes.storage_class, attributes.tags) =
         class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
@@ -83,10 +92,17 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         length: length(input.content_length),
         cause: call.cause(event),
     };
-    let written = call.objects().put_object(request, body(input.body)).await?;
+    let written = match offset {
+        None => call.objects().put_object(request, body(input.body)).await?,
+        Some(offset) => {
+            let request = AppendObject { object: request, offset };
+            call.objects().append_object(request, body(input.body)).await?
+        }
+    };
     let mut output = PutObjectOutput { version_id: convert::written_version(written.label), ..Default::default() };
     if let Some(object) = written.version.object() {
         output.e_tag = Some(convert::etag(object.etag));
+        output.size = offset.map(|_| convert::number(object.size));
         if let Some(checksum) = &object.checksum {
             output.checksum_type = Some(convert::checksum_type(checksum));
             set_checksum!(output, checksum, object.etag.parts);
@@ -219,7 +235,7 @@ fn with_status_of<T>(found: &Found, output: T) -> S3Response<T> {
 }
 
 /// The owner of a delete marker: as an object's that is written.
-async fn marker_owner(call: &Call<'_>) -> Result<String> {
+pub(super) async fn marker_owner(call: &Call<'_>) -> Result<String> {
     match call.owners().await?.of_all {
         Some(owner) => Ok(owner),
         None => call.owner(),

@@ -16,8 +16,8 @@ use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    absent, acl, buckets, copies, cors, listen, listing, logging, multipart, notification, objects, ownership, policy,
-    public_access, request_payment, tagging,
+    abac, absent, acl, annotations, buckets, copies, cors, listen, listing, logging, multipart, notification, objects,
+    ownership, policy, public_access, renames, request_payment, tagging,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -181,6 +181,12 @@ impl Call<'_> {
         self.header(&HeaderName::from_static(name))
     }
 
+    /// The body's length without its transfer encoding, where the client said it.
+    pub(super) fn content_length(&self) -> Option<u64> {
+        let named = |name| self.header_named(name).and_then(|text| text.trim().parse().ok());
+        if self.in_chunks() { named("x-amz-decoded-content-length") } else { named("content-length") }
+    }
+
     /// The body's trailers; they come when the body has been read.
     pub(super) fn trailers(&self) -> Option<s3s::TrailingHeaders> {
         self.trailers.clone()
@@ -299,6 +305,12 @@ operations! {
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_many;
     get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = objects::attributes;
     copy_object(CopyObjectInput) -> CopyObjectOutput = copies::copy;
+    rename_object(RenameObjectInput) -> RenameObjectOutput = renames::rename;
+    // Annotations of objects.
+    put_object_annotation(PutObjectAnnotationInput) -> PutObjectAnnotationOutput = annotations::put;
+    get_object_annotation(GetObjectAnnotationInput) -> GetObjectAnnotationOutput = annotations::get;
+    list_object_annotations(ListObjectAnnotationsInput) -> ListObjectAnnotationsOutput = annotations::list;
+    delete_object_annotation(DeleteObjectAnnotationInput) -> DeleteObjectAnnotationOutput = annotations::delete;
     // Uploads in parts.
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = multipart::create;
     upload_part(UploadPartInput) -> UploadPartOutput = multipart::upload_part;
@@ -326,6 +338,8 @@ operations! {
     get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = public_access::get;
     put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = public_access::put;
     delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = public_access::delete;
+    get_bucket_abac(GetBucketAbacInput) -> GetBucketAbacOutput = abac::get;
+    put_bucket_abac(PutBucketAbacInput) -> PutBucketAbacOutput = abac::put;
     // Cross-origin resource sharing.
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors::get;
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = cors::put;

@@ -5,7 +5,7 @@ use s3s::S3Response;
 #[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
-use super::convert;
+use super::{abac, convert};
 use super::error::{Failure, Result};
 use super::s3::Call;
 use crate::object::{Addressed, Error, EventName};
@@ -28,6 +28,7 @@ pub(super) async fn set_bucket(
     input: PutBucketTaggingInput,
 ) -> Result<S3Response<PutBucketTaggingOutput>> {
     call.verify_xml_body()?;
+    abac::refuse_bucket_tagging(call).await?;
     let tags = convert::tags(input.tagging.tag_set)?;
     let name = &call.bucket()?.name;
     if tags.is_empty() {
@@ -42,12 +43,13 @@ pub(super) async fn delete_bucket(
     call: &Call<'_>,
     _: DeleteBucketTaggingInput,
 ) -> Result<S3Response<DeleteBucketTaggingOutput>> {
+    abac::refuse_bucket_tagging(call).await?;
     call.objects().delete_bucket_tags(&call.bucket()?.name).await?;
     Ok(S3Response::new(DeleteBucketTaggingOutput::default()))
 }
 
 /// To tagging, a delete marker is refused in the same way however it was come upon.
-fn refused(error: Error) -> Failure {
+pub(super) fn refused(error: Error) -> Failure {
     match error {
         Error::DeleteMarker { key, version, modified, .. } => {
             Error::DeleteMarker { key, version, modified, addressed: Addressed::Version }.into()

@@ -166,7 +166,7 @@ impl ReadConditions {
     }
 
     /// Precedence as in RFC 9110, section 13.2.2. HTTP dates have seconds, so times are compared by the second.
-    fn first_that_fails(&self, subject: Subject<'_>, now: Timestamp) -> Option<Condition> {
+    pub(super) fn first_that_fails(&self, subject: Subject<'_>, now: Timestamp) -> Option<Condition> {
         let modified = seconds(subject.modified);
         if let Some(tags) = &self.if_match {
             if !tags.name(subject.etag, Comparison::Strong) {

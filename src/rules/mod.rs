@@ -24,6 +24,10 @@
 //! | [`ownership`] | who owns a new object, and whether lists count |
 //! | [`public_access`] | what Block Public Access forbids |
 //! | [`iam`] | what a policy says: may this principal do this to that |
+//! | [`append`] | where an append may begin, and what the whole is called then |
+//! | [`annotation`] | names, payloads and number of annotations |
+//! | [`rename`] | what may be renamed to what, and under which conditions |
+//! | [`archive`] | what the entries of an uploaded archive are called |
 //! | [`multipart`] | part numbers, part lists, sizes |
 //! | [`listing`] | which keys and common prefixes make up a page |
 //! | [`quota`] | the most that a bucket may hold |
@@ -35,6 +39,9 @@
 
 pub mod access_log;
 pub mod acl;
+pub mod annotation;
+pub mod append;
+pub mod archive;
 pub mod bucket_name;
 pub mod checksums;
 pub mod conditions;
@@ -53,6 +60,7 @@ pub mod public_access;
 pub mod quota;
 pub mod range;
 pub mod refusal;
+pub mod rename;
 pub mod tagging;
 pub mod versioning;
 

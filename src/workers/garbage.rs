@@ -85,9 +85,9 @@ impl GarbageWorker {
 
 async fn run(store: Arc<Store>, figures: Arc<Figures>, mut stopping: watch::Receiver<bool>) {
     // What an earlier run of the server left is looked at at once.
-    let mut cursor = Vec::new();
+    let (mut cursor, mut renames) = (Vec::new(), Vec::new());
     loop {
-        let pause = match step(&store, &figures, &mut cursor).await {
+        let pause = match step(&store, &figures, &mut cursor, &mut renames).await {
             Ok(pause) => pause,
             Err(error) => {
                 figures.failures.fetch_add(1, Ordering::Relaxed);
@@ -116,14 +116,21 @@ async fn run(store: Arc<Store>, figures: Arc<Figures>, mut stopping: watch::Rece
 }
 
 /// One step; answers how long to wait before the next.
-async fn step(store: &Arc<Store>, figures: &Figures, cursor: &mut Vec<u8>) -> storage::Result<Duration> {
+async fn step(
+    store: &Arc<Store>,
+    figures: &Figures,
+    cursor: &mut Vec<u8>,
+    renames: &mut Vec<u8>,
+) -> storage::Result<Duration> {
     let collected = store.collect_garbage(cursor, STEP).await?;
     figures.examined.fetch_add(collected.examined as u64, Ordering::Relaxed);
     figures.chunks.fetch_add(collected.chunks as u64, Ordering::Relaxed);
     figures.bytes.fetch_add(collected.bytes, Ordering::Relaxed);
     if collected.examined == 0 {
         let remembered = i64::try_from(COMPLETIONS_REMEMBERED.as_millis()).unwrap_or(i64::MAX);
-        store.forget_completed_uploads(Timestamp(Timestamp::now().0 - remembered), STEP).await?;
+        let before = Timestamp(Timestamp::now().0 - remembered);
+        store.forget_completed_uploads(before, STEP).await?;
+        store.forget_renames(before, renames, STEP).await?;
     }
     Ok(match collected {
         _ if collected.more => Duration::ZERO,

@@ -145,6 +145,9 @@ impl Store {
             let children: Vec<Child> = match ManifestPage::decode(&page)? {
                 ManifestPage::Chunks(chunks) => chunks.into_iter().map(|(id, _)| Child::Chunk(id)).collect(),
                 ManifestPage::Parts { parts, .. } => parts.iter().filter_map(|part| root_child(part.data)).collect(),
+                ManifestPage::Annotations(records) => {
+                    records.iter().filter_map(|record| root_child(record.data)).collect()
+                }
             };
             self.drop_references(&children, |_| Parent::Manifest(id)).await?;
             let mut batch = Batch::default();

@@ -39,6 +39,12 @@ LOGGING = f'<BucketLoggingStatus xmlns="{XML}"/>'
 PAYMENT = f'<RequestPaymentConfiguration xmlns="{XML}"><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'
 ACCELERATION = f'<AccelerateConfiguration xmlns="{XML}"><Status>Suspended</Status></AccelerateConfiguration>'
 VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></VersioningConfiguration>'
+ABAC = f'<AbacStatus xmlns="{XML}"><Status>Enabled</Status></AbacStatus>'
+RESOURCE = "/v20180820/tags/arn%3Aaws%3As3%3A%3A%3A{bucket}"
+TAG_RESOURCE = (
+    '<TagResourceRequest xmlns="http://awss3control.amazonaws.com/doc/2018-08-20/">'
+    "<Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></TagResourceRequest>"
+)
 ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
 ACCOUNT = (("x-amz-account-id", "{account}"),)
 COPY = (("x-amz-copy-source", "/{other}/k"),)
@@ -148,10 +154,11 @@ ROWS = {
     "ListParts": key("GET", "uploadId={upload}", "s3:ListMultipartUploadParts"),
     # An event that there is not: the answer to one that there is would not end.
     "ListenBucketNotification": bucket("GET", "events=s3:None", "s3:ListenBucketNotification"),
+    "ListTagsForResource": Row("GET", RESOURCE, ("s3:ListTagsForResource",), headers=ACCOUNT),
     "PutAccountPublicAccessBlock": Row(
         "PUT", ACCOUNT_BLOCK, ("s3:PutAccountPublicAccessBlock",), headers=ACCOUNT, body=BLOCK
     ),
-    "PutBucketAbac": bucket("PUT", "abac", "s3:PutBucketAbac"),
+    "PutBucketAbac": bucket("PUT", "abac", "s3:PutBucketAbac", body=ABAC),
     "PutBucketAccelerateConfiguration": bucket(
         "PUT", "accelerate", "s3:PutAccelerateConfiguration", body=ACCELERATION
     ),
@@ -178,15 +185,22 @@ ROWS = {
     "PutBucketWebsite": bucket("PUT", "website", "s3:PutBucketWebsite"),
     "PutObject": key("PUT", "", "s3:PutObject", body="data"),
     "PutObjectAcl": key("PUT", "acl", "s3:PutObjectAcl", headers=(("x-amz-acl", "private"),)),
-    "PutObjectAnnotation": key("PUT", "annotation&annotationName=a", "s3:PutObjectAnnotation"),
+    "PutObjectAnnotation": key("PUT", "annotation&annotationName=a", "s3:PutObjectAnnotation", body="data"),
     "PutObjectLegalHold": key("PUT", "legal-hold", "s3:PutObjectLegalHold"),
     "PutObjectLockConfiguration": bucket("PUT", "object-lock", "s3:PutBucketObjectLockConfiguration"),
     "PutObjectRetention": key("PUT", "retention", "s3:PutObjectRetention"),
     "PutObjectTagging": key("PUT", "tagging", "s3:PutObjectTagging", body=TAGS),
     "PutPublicAccessBlock": bucket("PUT", "publicAccessBlock", "s3:PutBucketPublicAccessBlock", body=BLOCK),
-    "RenameObject": key("PUT", "renameObject", "s3:PutObject"),
+    "RenameObject": Row(
+        "PUT",
+        "/{bucket}/renamed?renameObject",
+        ("s3:PutObject", "s3:DeleteObject", "s3:GetObject"),
+        headers=(("x-amz-rename-source", "k"),),
+    ),
     "RestoreObject": key("POST", "restore", "s3:RestoreObject"),
     "SelectObjectContent": key("POST", "select&select-type=2", "s3:GetObject"),
+    "TagResource": Row("POST", RESOURCE, ("s3:TagResource",), headers=ACCOUNT, body=TAG_RESOURCE),
+    "UntagResource": Row("DELETE", f"{RESOURCE}?tagKeys=a", ("s3:UntagResource",), headers=ACCOUNT),
     "UpdateBucketMetadataAnnotationTableConfiguration": bucket(
         "PUT", "metadataAnnotationTable", "s3:UpdateBucketMetadataAnnotationTableConfiguration"
     ),

@@ -5,7 +5,7 @@ import hashlib
 
 import awscrt.checksums
 
-ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128"]
 
 
 def raw(algorithm: str, data: bytes) -> bytes:
@@ -17,6 +17,12 @@ def raw(algorithm: str, data: bytes) -> bytes:
             return awscrt.checksums.crc32c(data).to_bytes(4, "big")
         case "CRC64NVME":
             return awscrt.checksums.crc64nvme(data).to_bytes(8, "big")
+        case "XXHASH64":
+            return awscrt.checksums.XXHash.compute_xxhash64(data)
+        case "XXHASH3":
+            return awscrt.checksums.XXHash.compute_xxhash3_64(data)
+        case "XXHASH128":
+            return awscrt.checksums.XXHash.compute_xxhash3_128(data)
         case _:
             return hashlib.new(algorithm.lower(), data).digest()
 

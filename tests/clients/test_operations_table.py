@@ -26,13 +26,16 @@ SUPERSEDED = {
     "PutBucketNotification": "PutBucketNotificationConfiguration",
 }
 
-# What is in the table and not in botocore's model of S3: a form, s3control, and an extension of MinIO's.
+# What is in the table and not in botocore's model of S3: a form, s3control's, and an extension of MinIO's.
 BESIDE = {
     "PostObject",
     "GetAccountPublicAccessBlock",
     "PutAccountPublicAccessBlock",
     "DeleteAccountPublicAccessBlock",
     "ListenBucketNotification",
+    "ListTagsForResource",
+    "TagResource",
+    "UntagResource",
 }
 
 # Codes of requests that are not valid: no operation that acts or answers may say these of what is asked here.
@@ -227,6 +230,11 @@ def test_what_is_beside_the_model(tenants, own_bucket):
     for method in ("PUT", "GET", "DELETE"):
         name = f"{method.title()}AccountPublicAccessBlock"
         answers[name] = tenants.signed(tenants.owner, method, path, account, block if method == "PUT" else b"")
+    resource = f"/v20180820/tags/arn%3Aaws%3As3%3A%3A%3A{own_bucket}"
+    tags = b"<TagResourceRequest><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></TagResourceRequest>"
+    answers["TagResource"] = tenants.signed(tenants.owner, "POST", resource, account, tags)
+    answers["ListTagsForResource"] = tenants.signed(tenants.owner, "GET", resource, account)
+    answers["UntagResource"] = tenants.signed(tenants.owner, "DELETE", f"{resource}?tagKeys=a", account)
     for name, answer in answers.items():
         assert kinds[name] == ACTS and answer.status < 300, (name, answer)
     # What acts sends events for as long as the client listens: the head of the answer is all there is to wait for.

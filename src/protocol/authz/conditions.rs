@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::decision::{Asking, Resource};
 use crate::identity::Caller;
+use crate::object::BucketAccess;
 use crate::protocol::query;
 use crate::rules::iam::{CANONICAL_ID, Context};
 use crate::rules::tagging;
@@ -143,14 +144,17 @@ fn amz_date(text: &str) -> Option<i64> {
 
 /// The tags that a request gives: those of objects and those of buckets have different keys.
 fn of_requested_tags(keys: &mut Context, asking: &Asking<'_>, in_header: &[tagging::Tag]) {
-    let of_bucket = matches!(asking.context.operation(), Some("CreateBucket" | "PutBucketTagging"));
+    let operation = asking.context.operation();
+    let of_bucket = matches!(operation, Some("CreateBucket" | "PutBucketTagging" | "TagResource" | "UntagResource"));
     let (one, all) = if of_bucket {
         ("aws:requesttag/", "aws:tagkeys")
     } else {
         ("s3:requestobjecttag/", "s3:requestobjecttagkeys")
     };
     for (key, value) in in_header.iter().chain(asking.said.tags) {
-        keys.insert(format!("{one}{key}"), value.as_str());
+        if operation != Some("UntagResource") {
+            keys.insert(format!("{one}{key}"), value.as_str());
+        }
         keys.push(all, key.as_str());
     }
 }
@@ -166,16 +170,19 @@ fn of_retention(keys: &mut Context, asking: &Asking<'_>) {
 }
 
 /// What is known of what is asked for.
-pub(super) fn of_resource(keys: &mut Context, resource: Resource<'_>, owner: &str, tags: &[(String, String)]) {
+pub(super) fn of_resource(keys: &mut Context, resource: Resource<'_>, owner: &str, access: Option<&BucketAccess>) {
     keys.insert("s3:resourceaccount", owner);
     keys.insert("aws:resourceaccount", owner);
     if let Resource::Object { version: Some(version), .. } = resource {
         keys.insert("s3:versionid", version);
     }
-    for (key, value) in tags {
-        keys.insert(format!("aws:resourcetag/{key}"), value.as_str());
-        keys.insert(format!("s3:buckettag/{key}"), value.as_str());
-        // Ceph's name for the same.
+    let Some(access) = access else { return };
+    for (key, value) in &access.tags {
+        if access.abac {
+            keys.insert(format!("aws:resourcetag/{key}"), value.as_str());
+            keys.insert(format!("s3:buckettag/{key}"), value.as_str());
+        }
+        // Ceph's name for the same, which needs no setting.
         keys.insert(format!("s3:resourcetag/{key}"), value.as_str());
     }
 }

@@ -164,7 +164,7 @@ impl Decider {
         let ground = self.ground(caller, &access, action, resource, &found).await?;
         let verdict = {
             let mut keys = conditions::of_request(asking, caller);
-            conditions::of_resource(&mut keys, resource, &ground.owner, &access.tags);
+            conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access));
             conditions::of_object(&mut keys, found.as_ref().map_or(&[], |(_, object)| &object.attributes.tags));
             let verdict = evaluate(caller, name, resource, &keys, &access, &ground);
             if ground.granted && verdict.is_allowed() && !is_root {
@@ -274,7 +274,7 @@ impl Decider {
         };
         let resource = bucket.map_or(Resource::Account, Resource::Bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &account, &[]);
+        conditions::of_resource(&mut keys, resource, &account, None);
         let arn = bucket.map_or_else(|| "*".to_owned(), |_| resource.arn());
         require(asking.context, action, &arn, &account, &keys)
     }
@@ -316,7 +316,7 @@ impl Decider {
         let Some(action) = crate::protocol::actions::LISTS.first() else { return Ok(false) };
         let ground = self.ground(caller, &access, action, resource, &None).await?;
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &ground.owner, &access.tags);
+        conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access));
         // As a listing that would show the key, and no other.
         keys.insert("s3:prefix", key);
         Ok(evaluate(caller, action.name(false), resource, &keys, &access, &ground).is_allowed())
@@ -336,7 +336,7 @@ impl Decider {
         }
         let resource = Resource::Bucket(bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &owner, &[]);
+        conditions::of_resource(&mut keys, resource, &owner, None);
         let arn = resource.arn();
         let (principal, action) = (&caller.principal, "s3:PutBucketPolicy");
         let request = iam::Request { principal, action, resource: &arn, context: &keys };
@@ -365,7 +365,7 @@ pub(in crate::protocol) fn authorize_account(
 ) -> Result<()> {
     let asking = Asking::new(context, headers, uri);
     let mut keys = conditions::of_request(&asking, asking.caller()?);
-    conditions::of_resource(&mut keys, Resource::Account, account, &[]);
+    conditions::of_resource(&mut keys, Resource::Account, account, None);
     require(context, action, "*", account, &keys)
 }
 
@@ -373,7 +373,7 @@ pub(in crate::protocol) fn authorize_account(
 fn authorize_in_own_account(asking: &Asking<'_>, name: &str, resource: Resource<'_>) -> Result<()> {
     let caller = asking.caller()?;
     let mut keys = conditions::of_request(asking, caller);
-    conditions::of_resource(&mut keys, resource, &caller.account.id, &[]);
+    conditions::of_resource(&mut keys, resource, &caller.account.id, None);
     require(asking.context, name, &resource.arn(), &caller.account.id, &keys)
 }
 

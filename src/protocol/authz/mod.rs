@@ -18,7 +18,7 @@ use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::dto::{
     BucketLocationConstraint, CopyObjectInput, CopySource, CreateBucketInput, PutBucketTaggingInput,
-    PutObjectTaggingInput, TagSet, UploadPartCopyInput,
+    PutObjectTaggingInput, RenameObjectInput, TagSet, UploadPartCopyInput,
 };
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result};
@@ -31,7 +31,7 @@ use super::actions::{self, Action};
 use super::context::RequestContext;
 use super::error::{Failure, Result};
 use super::operations::{self, Support};
-use super::{authn, convert, features, query};
+use super::{authn, convert, copies, features, query, renames};
 use crate::identity::Identities;
 use crate::object::{self, VersionLabel};
 use crate::rules::{Code, bucket_name};
@@ -65,6 +65,12 @@ impl S3Access for Access {
         let context = RequestContext::of(&request.extensions)?;
         let asking = Asking::new(&context, &request.headers, &request.uri);
         self.admit_part_copy(asking, &request.input).await.map_err(|failure| failure.into_s3(&context))
+    }
+
+    async fn rename_object(&self, request: &mut S3Request<RenameObjectInput>) -> S3Result<()> {
+        let context = RequestContext::of(&request.extensions)?;
+        let asking = Asking::new(&context, &request.headers, &request.uri);
+        self.admit_rename(asking, &request.input).await.map_err(|failure| failure.into_s3(&context))
     }
 
     async fn create_bucket(&self, request: &mut S3Request<CreateBucketInput>) -> S3Result<()> {
@@ -125,6 +131,7 @@ impl Access {
         }
         features::refuse_unknown_queries(operation, cx.uri())?;
         features::refuse_unsupported_headers(cx.headers())?;
+        features::refuse_misplaced_headers(operation, cx.headers())?;
         if features::digests_its_xml(operation, cx.headers()) {
             context.body.keep();
         }
@@ -142,6 +149,7 @@ impl Access {
         self.decider.authorize(asking, needs("PutObject")?, resource).await?;
         self.expect_owner(&bucket, header(asking.headers, "x-amz-expected-bucket-owner")?)?;
         features::refuse_unsupported_headers(asking.headers)?;
+        features::refuse_misplaced_headers("PostObject", asking.headers)?;
         asking.context.note_bucket(bucket);
         asking.context.note_admitted();
         Ok(())
@@ -153,6 +161,10 @@ impl Access {
         let location = configuration.and_then(|configuration| configuration.location_constraint.as_ref());
         asking.said = Said { tags: &tags, location: location.map(BucketLocationConstraint::as_str) };
         self.decider.authorize(&asking, needs("CreateBucket")?, Resource::NewBucket(&input.bucket)).await?;
+        if !tags.is_empty() {
+            let tagging = &[actions::TAGS_NEW_BUCKET];
+            self.decider.authorize(&asking, tagging, Resource::NewBucket(&input.bucket)).await?;
+        }
         asking.context.note_admitted();
         Ok(())
     }
@@ -181,30 +193,43 @@ impl Access {
         self.admit_source(&asking, &input.copy_source, owner).await.map(|_| ())
     }
 
-    /// A copy needs its source, and, where it keeps tags, to read those there and to write them here.
+    /// A rename takes an object away from its key: that needs to read it there, and to delete it.
+    async fn admit_rename(&self, asking: Asking<'_>, input: &RenameObjectInput) -> Result<()> {
+        let key = renames::source_key(input)?;
+        let bucket = asking.context.bucket().ok_or_else(|| Failure::new("InternalError"))?;
+        let resource = Resource::Object { bucket, key: &key, version: None };
+        self.decider.authorize(&asking, needs("DeleteObject")?, resource).await?;
+        self.decider.authorize(&asking, actions::READS, resource).await
+    }
+
+    /// A copy needs its source, and, where it keeps tags or annotations, to read those there and to write them here.
     async fn admit_copy(&self, asking: Asking<'_>, input: &CopyObjectInput) -> Result<()> {
         let owner = input.expected_source_bucket_owner.as_deref();
         let source = self.admit_source(&asking, &input.copy_source, owner).await?;
         let replaces = input.tagging_directive.as_ref().is_some_and(|directive| directive.as_str() == "REPLACE");
         let CopySource::Bucket { key, version_id, .. } = &input.copy_source else { return Ok(()) };
         let caller = asking.context.caller().ok_or_else(|| Failure::new("AccessDenied"))?;
-        if replaces || caller.account.is_root() {
+        let excludes = copies::annotation_directive(input, asking.uri).is_some_and(|directive| directive == "EXCLUDE");
+        if (replaces && excludes) || caller.account.is_root() {
             return Ok(());
         }
         let label = version_id.as_deref().and_then(VersionLabel::parse);
-        let tags = match self.decider.objects.object_version(&source, key, label).await {
-            Ok((_, object)) => object.attributes.tags,
+        let Ok((_, object)) = self.decider.objects.object_version(&source, key, label).await else {
             // That there is nothing to copy is the handler's to say.
-            Err(_) => return Ok(()),
-        };
-        if tags.is_empty() {
             return Ok(());
-        }
+        };
         let from = Resource::Object { bucket: &source, key, version: version_id.as_deref() };
-        self.decider.authorize(&asking, &[actions::READS_TAGS], from).await?;
         let bucket = asking.context.bucket().ok_or_else(|| Failure::new("InternalError"))?;
         let to = Resource::Object { bucket, key: &input.key, version: None };
-        self.decider.authorize(&asking, &[actions::WRITES_TAGS], to).await
+        if !replaces && !object.attributes.tags.is_empty() {
+            self.decider.authorize(&asking, &[actions::READS_TAGS], from).await?;
+            self.decider.authorize(&asking, &[actions::WRITES_TAGS], to).await?;
+        }
+        if !excludes && object.annotations.is_some() {
+            self.decider.authorize(&asking, &[actions::READS_ANNOTATIONS], from).await?;
+            self.decider.authorize(&asking, &[actions::WRITES_ANNOTATIONS], to).await?;
+        }
+        Ok(())
     }
 
     /// The source of a copy: the caller must be allowed to read it.

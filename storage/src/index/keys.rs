@@ -163,6 +163,20 @@ pub fn completed_uploads() -> Vec<u8> {
     vec![b'd']
 }
 
+/// Family `uploads`: a rename that a client named by a token, of which `token` is the digest.
+#[must_use]
+pub fn rename(bucket: BucketId, token: &[u8; 32]) -> Vec<u8> {
+    let mut row = tagged(b'r', &bucket.0.to_be_bytes());
+    row.extend_from_slice(token);
+    row
+}
+
+/// Family `uploads`: the prefix of all such renames.
+#[must_use]
+pub fn renames() -> Vec<u8> {
+    vec![b'r']
+}
+
 /// Family `manifests`: the root; also the prefix of all rows of the manifest.
 #[must_use]
 pub fn manifest(id: ManifestId) -> Vec<u8> {

@@ -145,8 +145,19 @@ pub enum Data {
         /// The length of each chunk but the last.
         chunk_bytes: u32,
     },
-    /// The parts of a multipart upload, listed by a manifest.
+    /// The parts of a multipart upload, or of an object that was appended to, listed by a manifest.
     Parts(ManifestId),
+}
+
+/// The annotations of a version: one manifest lists them, and each change of one makes a new manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Annotations {
+    /// The list.
+    pub manifest: ManifestId,
+    /// How many.
+    pub count: u32,
+    /// Bytes of all their payloads.
+    pub bytes: u64,
 }
 
 /// What the writer of an object said about it. Names are lower-case header names; nothing here is interpreted.
@@ -194,6 +205,8 @@ pub struct ObjectRecord {
     pub checksum: Option<Checksum>,
     /// What the writer said.
     pub attributes: Attributes,
+    /// Its annotations.
+    pub annotations: Option<Annotations>,
 }
 
 /// What a version is.
@@ -263,10 +276,10 @@ pub struct UploadRecord {
     pub key_had_object: bool,
 }
 
-/// An uploaded part.
+/// An uploaded part; in the list of an object's parts also a group of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartRecord {
-    /// 1 to 10 000.
+    /// 1 to 10 000, for a part of an upload. Appending counts on from there. A group has the number of its last part.
     pub number: u16,
     /// Bytes.
     pub size: u64,
@@ -276,8 +289,35 @@ pub struct PartRecord {
     pub checksum: Option<Checksum>,
     /// When it was written.
     pub modified: Timestamp,
-    /// Where the bytes are; never inline, never parts.
+    /// Where the bytes are; never inline. Parts only in the list of an object that was appended to: this is then a
+    /// group, which stands for the parts in its own list.
     pub data: Data,
+}
+
+/// An annotation of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnnotationRecord {
+    /// Its name, of up to 512 bytes.
+    pub name: String,
+    /// Bytes of the payload.
+    pub size: u64,
+    /// MD5 of the payload.
+    pub md5: [u8; 16],
+    /// The payload's checksum.
+    pub checksum: Checksum,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// Where the payload is: one chunk.
+    pub data: Data,
+}
+
+/// A rename that a client named by a token, so that repeating it does nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenameRecord {
+    /// Of what was asked for.
+    pub fingerprint: [u8; 32],
+    /// When it was done.
+    pub completed: Timestamp,
 }
 
 /// What a completed upload became.
@@ -297,6 +337,8 @@ pub struct CompletedUpload {
 pub const CHUNKS_IN_PAGE: usize = 1_000;
 /// Entries in a page of parts: up to 200 bytes each.
 pub const PARTS_IN_PAGE: usize = 250;
+/// Entries in a page of annotations: up to 700 bytes each.
+pub const ANNOTATIONS_IN_PAGE: usize = 90;
 
 /// The root of a manifest: written with, or before, whatever makes the manifest visible, and after all of its pages.
 /// Where it is, the manifest is whole.
@@ -322,6 +364,8 @@ pub enum ManifestPage {
         /// The parts, in order.
         parts: Vec<PartRecord>,
     },
+    /// Annotations, by name: [`ANNOTATIONS_IN_PAGE`] of them, but for the last page.
+    Annotations(Vec<AnnotationRecord>),
 }
 
 /// The tags of a bucket.
@@ -362,6 +406,7 @@ records! {
     BucketRecord: "buckets", VersionRecord: "versions", Head: "versions", UploadRecord: "uploads", PartRecord: "uploads",
     CompletedUpload: "uploads", ManifestRoot: "manifests", ManifestPage: "manifests", ChunkRecord: "chunks", Referrer: "refs", Tags: "buckets",
     DeadLetter: "outbox",
+    RenameRecord: "uploads",
 }
 
 #[cfg(test)]
@@ -386,6 +431,7 @@ mod tests {
                     sub_resources: vec![(1, vec![0xaa, 0xbb])],
                     ..Attributes::default()
                 },
+                annotations: None,
             }),
         }
     }
@@ -396,7 +442,7 @@ mod tests {
         golden.extend([0xab; 16]);
         golden.extend([0, 2]);
         golden.extend([0xcd; 32]);
-        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0\x01\x01\x02\xaa\xbb");
+        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0\x01\x01\x02\xaa\xbb\0");
         assert_eq!(version().encode(), golden);
         assert_eq!(VersionRecord::decode(&golden).unwrap(), version());
     }
@@ -458,7 +504,20 @@ mod tests {
             data: Data::Manifest { id: ManifestId([0xff; 32]), chunk_bytes: u32::MAX },
         };
         let parts = ManifestPage::Parts { start: u64::MAX, parts: vec![part; PARTS_IN_PAGE] };
-        for bytes in [chunks.encode(), parts.encode()] {
+        let annotation = AnnotationRecord {
+            name: "n".repeat(512),
+            size: u64::MAX,
+            md5: [0xff; 16],
+            checksum: Checksum {
+                algorithm: ChecksumAlgorithm::Sha512,
+                kind: ChecksumType::FullObject,
+                value: vec![0xff; 64],
+            },
+            modified: Timestamp(i64::MAX),
+            data: Data::Chunk(ChunkId([0xff; 32])),
+        };
+        let annotations = ManifestPage::Annotations(vec![annotation; ANNOTATIONS_IN_PAGE]);
+        for bytes in [chunks.encode(), parts.encode(), annotations.encode()] {
             assert!(bytes.len() <= crate::kv::MAX_VALUE_BYTES, "{}", bytes.len());
         }
     }

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::Store;
 use super::staged::{Staged, root_child};
 use crate::error::{Result, StoreError};
-use crate::index::keys::{self, Candidate, Parent, Usage};
-use crate::index::records::{BucketRecord, Content, Data, Head, ObjectRecord, Record, VersionRecord, Versioning};
+use crate::index::keys::{self, Candidate, Child, Parent, Usage};
+use crate::index::records::{
+    Annotations, BucketRecord, Content, Data, Head, ObjectRecord, Record, Referrer, VersionRecord, Versioning,
+};
 use crate::kv::{Batch, Commit, Family};
 
 /// Attempts at a commit that conflicts only with other uploads of the same data.
@@ -48,6 +50,16 @@ pub enum Change {
     UpdateCurrent(VersionRecord),
     /// A noncurrent version's record is replaced by one with the same id and data; the second is what was read.
     UpdateNoncurrent(VersionRecord, VersionRecord),
+    /// The annotations of a version are replaced: its record, with the same id and data, and the new list, if it is to
+    /// have one.
+    Annotate {
+        /// The record with the new list.
+        version: VersionRecord,
+        /// The record as it was read.
+        was: VersionRecord,
+        /// The new list, and what it needs.
+        staged: Option<Staged>,
+    },
 }
 
 /// Changes of one key that are committed together.
@@ -121,7 +133,7 @@ impl Edit {
         self.limits.push((figure, max));
     }
 
-    fn batch(&self, store: &Store) -> Batch {
+    pub(super) fn batch(&self, store: &Store) -> Batch {
         let view = &self.view;
         let (bucket, key) = (view.bucket.id, view.key.as_str());
         let mut batch = self.extra.clone();
@@ -184,6 +196,33 @@ impl Rows<'_> {
                 self.batch.check_unchanged(Family::Versions, self.version_key(version), was);
                 self.put_noncurrent(version);
             }
+            Change::Annotate { version, was, staged } => self.annotate(version, was, staged.as_ref()),
+        }
+    }
+
+    fn annotate(&mut self, version: &VersionRecord, was: &VersionRecord, staged: Option<&Staged>) {
+        if self.view.current.as_ref().is_some_and(|current| current.id == version.id) {
+            self.batch.put(Family::Current, self.current_key(), version.encode());
+        } else {
+            let was = Some(Bytes::from(was.encode()));
+            self.batch.check_unchanged(Family::Versions, self.version_key(version), was);
+            self.put_noncurrent(version);
+        }
+        self.drop_annotations(was);
+        if let Some(staged) = staged {
+            staged.add_rows(&mut self.batch, Parent::Version(version.id), (self.view.bucket.id, &self.view.key));
+        }
+        let bytes = |version: &VersionRecord| annotations_of(version).map_or(0, |list| list.bytes);
+        let growth = i64::try_from(bytes(version)).unwrap_or(i64::MAX) - i64::try_from(bytes(was)).unwrap_or(i64::MAX);
+        self.batch.add(Family::Counters, keys::usage(self.view.bucket.id, Usage::Bytes), growth);
+    }
+
+    /// Drops a version's reference to its list of annotations.
+    fn drop_annotations(&mut self, version: &VersionRecord) {
+        if let Some(list) = annotations_of(version) {
+            let child = Child::Manifest(list.manifest);
+            self.batch.delete(Family::Refs, keys::reference(child, Parent::Version(version.id)));
+            self.store.note_candidate(&mut self.batch, Candidate::Child(child));
         }
     }
 
@@ -206,12 +245,18 @@ impl Rows<'_> {
             self.batch.put(Family::Inline, keys::inline(view.bucket.id, &view.key, version.id.order), bytes.to_vec());
         }
         staged.add_rows(&mut self.batch, Parent::Version(version.id), (view.bucket.id, &view.key));
+        if let Some(list) = annotations_of(version) {
+            let row = keys::reference(Child::Manifest(list.manifest), Parent::Version(version.id));
+            let referrer = Referrer { object: Some((view.bucket.id, view.key.clone())) };
+            self.batch.put(Family::Refs, row, referrer.encode());
+        }
         self.count(version, 1);
         self.count_objects(1);
     }
 
     fn remove_data(&mut self, version: &VersionRecord) {
         self.count(version, -1);
+        self.drop_annotations(version);
         let Content::Object(ObjectRecord { data, .. }) = &version.content else { return };
         if *data == Data::Inline {
             self.batch.delete(Family::Inline, keys::inline(self.view.bucket.id, &self.view.key, version.id.order));
@@ -226,7 +271,8 @@ impl Rows<'_> {
         let bucket = self.view.bucket.id;
         match &version.content {
             Content::Object(object) => {
-                let bytes = i64::try_from(object.size).unwrap_or(i64::MAX);
+                let annotations = object.annotations.map_or(0, |list| list.bytes);
+                let bytes = i64::try_from(object.size.saturating_add(annotations)).unwrap_or(i64::MAX);
                 self.batch.add(Family::Counters, keys::usage(bucket, Usage::Versions), sign);
                 self.batch.add(Family::Counters, keys::usage(bucket, Usage::Bytes), sign * bytes);
             }
@@ -237,6 +283,10 @@ impl Rows<'_> {
     fn count_objects(&mut self, delta: i64) {
         self.batch.add(Family::Counters, keys::usage(self.view.bucket.id, Usage::Objects), delta);
     }
+}
+
+fn annotations_of(version: &VersionRecord) -> Option<Annotations> {
+    version.object().and_then(|object| object.annotations)
 }
 
 impl Store {
@@ -292,7 +342,7 @@ impl Edit {
 
     fn into_staged(self) -> Option<Staged> {
         self.changes.into_iter().find_map(|change| match change {
-            Change::PutCurrent(_, staged) => Some(staged),
+            Change::PutCurrent(_, staged) | Change::Annotate { staged: Some(staged), .. } => Some(staged),
             _ => None,
         })
     }
@@ -300,7 +350,7 @@ impl Edit {
     async fn refresh_staged(&mut self, store: &Store) -> Result<bool> {
         let mut changed = false;
         for change in &mut self.changes {
-            if let Change::PutCurrent(_, staged) = change
+            if let Change::PutCurrent(_, staged) | Change::Annotate { staged: Some(staged), .. } = change
                 && staged.may_conflict()
             {
                 changed |= staged.refresh(store).await?;
@@ -315,6 +365,12 @@ impl Edit {
             match change {
                 Change::PutCurrent(_, staged) => staged.note_committed(store),
                 Change::RemoveCurrent | Change::RemoveNoncurrent(_) => removed = true,
+                Change::Annotate { staged, .. } => {
+                    removed = true;
+                    if let Some(staged) = staged {
+                        staged.note_committed(store);
+                    }
+                }
                 _ => {}
             }
         }

@@ -12,6 +12,8 @@
 //! without a root, and candidates that turn out to be in use. All are found through the family `candidates`.
 
 mod access_logs;
+mod annotations;
+mod append;
 mod buckets;
 mod commit;
 mod identities;
@@ -20,6 +22,7 @@ mod list;
 mod open;
 mod outbox;
 mod read;
+mod rename;
 mod segments;
 mod staged;
 mod uploads;
@@ -34,12 +37,14 @@ pub(crate) use buckets::MAX_CONFIGS;
 pub use access_logs::MAX_STAGED_LOG_BYTES;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
 pub use commit::{Change, Edit, KeyView, Outcome, OverQuota};
+pub use append::Appended;
 pub use identities::{IdentityChange, IdentityRow, MAX_IDENTITY_PAGE};
 pub use list::{Seek, Step};
 #[cfg(feature = "rocks")]
 pub use open::StoreOptions;
 pub use outbox::{BuriedLetter, MAX_EVENT_BYTES, MAX_OUTBOX_PAGE, OutboxBounds, OutboxEvent};
 pub use read::{DataReader, DataStream};
+pub use rename::RenameToken;
 pub use segments::segments_in_use;
 pub use staged::Staged;
 pub(crate) use staged::root_child;

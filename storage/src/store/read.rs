@@ -14,7 +14,7 @@ use super::staged::{Staged, root_child};
 use crate::chunks::ChunkFuture;
 use crate::error::{Corruption, Result, StoreError};
 use crate::index::keys::{self, Child};
-use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot, PartRecord};
+use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot};
 use crate::kv::Family;
 use crate::pins::Pin as Kept;
 use crate::types::{ChunkId, ManifestId, Place};
@@ -157,35 +157,14 @@ impl Store {
         Err(Corruption::MissingChunk(id).into())
     }
 
-    async fn manifest_root(&self, id: ManifestId) -> Result<ManifestRoot> {
+    pub(super) async fn manifest_root(&self, id: ManifestId) -> Result<ManifestRoot> {
         let root = self.get_record(Family::Manifests, keys::manifest(id)).await?;
         root.ok_or_else(|| Corruption::Manifest(id).into())
     }
 
-    async fn manifest_page(&self, id: ManifestId, page: u32) -> Result<ManifestPage> {
+    pub(super) async fn manifest_page(&self, id: ManifestId, page: u32) -> Result<ManifestPage> {
         let page = self.get_record(Family::Manifests, keys::manifest_page(id, page)).await?;
         page.ok_or_else(|| Corruption::Manifest(id).into())
-    }
-
-    /// The parts of an object that was uploaded in parts, from the part at index `first` on, at most `limit`; and how
-    /// many there are in all.
-    pub async fn object_parts(&self, id: ManifestId, first: usize, limit: usize) -> Result<(Vec<PartRecord>, u32)> {
-        let root = self.manifest_root(id).await?;
-        let mut found = Vec::new();
-        let in_page = crate::index::records::PARTS_IN_PAGE;
-        let first_page = u32::try_from(first / in_page).unwrap_or(u32::MAX);
-        let mut skip = first % in_page;
-        for page in first_page..root.pages {
-            let ManifestPage::Parts { parts, .. } = self.manifest_page(id, page).await? else {
-                return Err(Corruption::Manifest(id).into());
-            };
-            found.extend(parts.into_iter().skip(skip).take(limit - found.len()));
-            skip = 0;
-            if found.len() >= limit {
-                break;
-            }
-        }
-        Ok((found, root.entries))
     }
 }
 
@@ -300,8 +279,8 @@ impl Walk<'_> {
                     match part.data {
                         Data::Chunk(chunk) => self.chunk(chunk, within).await?,
                         Data::Manifest { id, chunk_bytes } => self.chunks(id, u64::from(chunk_bytes), within).await?,
-                        // A part is never made of parts: copying from such an object copies through the chunks.
-                        Data::Parts(_) => return Err(StoreError::from(Corruption::Manifest(id)).into()),
+                        // A group of parts, in the list of an object that was appended to.
+                        Data::Parts(group) => Box::pin(self.parts(group, within)).await?,
                         Data::Empty | Data::Inline => {}
                     }
                 }

@@ -48,9 +48,10 @@ pub struct Staged {
     size: u64,
     inline: Option<Bytes>,
     fresh: Vec<Fresh>,
-    manifest: Option<NewManifest>,
-    /// Held, never read: what this data consists of is not collected before it has a parent.
-    _pins: Vec<Pin>,
+    /// In the order in which they were made: none names a later one.
+    manifests: Vec<NewManifest>,
+    /// Held, and asked nothing: what this data consists of is not collected before it has a parent.
+    pins: Vec<Pin>,
 }
 
 /// One chunk on its way: pinned, and either known to the index or freshly written.
@@ -66,12 +67,12 @@ impl Staged {
     pub(crate) fn inline(bytes: Bytes) -> Self {
         let data = if bytes.is_empty() { Data::Empty } else { Data::Inline };
         let size = bytes.len() as u64;
-        Self { data, size, inline: Some(bytes), fresh: Vec::new(), manifest: None, _pins: Vec::new() }
+        Self { data, size, inline: Some(bytes), fresh: Vec::new(), manifests: Vec::new(), pins: Vec::new() }
     }
 
     /// Data that exists already; `pin` keeps it.
     pub(crate) fn existing(data: Data, size: u64, pin: Option<Pin>) -> Self {
-        Self { data, size, inline: None, fresh: Vec::new(), manifest: None, _pins: pin.into_iter().collect() }
+        Self { data, size, inline: None, fresh: Vec::new(), manifests: Vec::new(), pins: pin.into_iter().collect() }
     }
 
     /// Where the bytes are.
@@ -92,10 +93,42 @@ impl Staged {
         self.inline.as_ref()
     }
 
+    /// Takes in what another of its kind holds, so that one commit makes both visible. Where the bytes are stays.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { fresh, manifests, pins, .. } = other;
+        for fresh in fresh {
+            if !self.fresh.iter().any(|known| known.id == fresh.id) {
+                self.fresh.push(fresh);
+            }
+        }
+        for manifest in manifests {
+            if !self.manifests.iter().any(|known| known.id == manifest.id) {
+                self.manifests.push(manifest);
+            }
+        }
+        self.pins.extend(pins);
+    }
+
+    /// Forgets new manifests, but for the one that `data` begins with.
+    pub(crate) fn only_manifest_of(&mut self, data: Data) {
+        self.manifests.retain(|manifest| root_child(data) == Some(Child::Manifest(manifest.id)));
+    }
+
+    /// The same, as data that is told to be elsewhere and of another size.
+    pub(crate) fn told_as(mut self, data: Data, size: u64) -> Self {
+        (self.data, self.size) = (data, size);
+        self
+    }
+
+    /// Keeps something else until this is committed or dropped.
+    pub(crate) fn keep(&mut self, pin: Pin) {
+        self.pins.push(pin);
+    }
+
     /// Adds what makes this data part of `parent`.
     pub(crate) fn add_rows(&self, batch: &mut Batch, parent: Parent, object: (BucketId, &str)) {
         add_fresh(batch, &self.fresh);
-        if let Some(manifest) = &self.manifest {
+        for manifest in &self.manifests {
             let id = manifest.id;
             batch.check_unchanged(Family::Manifests, keys::manifest(id), None);
             batch.put(Family::Manifests, keys::manifest(id), manifest.root.encode());
@@ -110,7 +143,7 @@ impl Staged {
 
     /// Whether some of this was written by nobody else yet: then a conflict may be somebody else's write of the same.
     pub(crate) fn may_conflict(&self) -> bool {
-        !self.fresh.is_empty() || self.manifest.is_some()
+        !self.fresh.is_empty() || !self.manifests.is_empty()
     }
 
     /// Looks again which of the fresh chunks, and whether the manifest, another upload has made known meanwhile, and
@@ -125,12 +158,15 @@ impl Staged {
         }
         self.fresh = kept;
         let mut changed = self.fresh.len() < before;
-        if let Some(manifest) = &self.manifest
-            && store.get(Family::Manifests, keys::manifest(manifest.id)).await?.is_some()
-        {
-            self.manifest = None;
-            changed = true;
+        let mut unknown = Vec::with_capacity(self.manifests.len());
+        for manifest in self.manifests.drain(..) {
+            if store.get(Family::Manifests, keys::manifest(manifest.id)).await?.is_some() {
+                changed = true;
+            } else {
+                unknown.push(manifest);
+            }
         }
+        self.manifests = unknown;
         Ok(changed)
     }
 
@@ -139,7 +175,7 @@ impl Staged {
         for fresh in self.fresh.drain(..) {
             store.chunks.note_live(&fresh.written.place);
         }
-        self.manifest = None;
+        self.manifests.clear();
     }
 }
 
@@ -199,7 +235,7 @@ impl Store {
             }
         }
         if let [(id, _)] = list[..] {
-            return Ok(Staged { data: Data::Chunk(id), size, inline: None, fresh, manifest: None, _pins: pins });
+            return Ok(Staged { data: Data::Chunk(id), size, inline: None, fresh, manifests: Vec::new(), pins });
         }
         let pages: Vec<_> =
             list.chunks(CHUNKS_IN_PAGE).map(|page| ManifestPage::Chunks(page.to_vec()).encode()).collect();
@@ -229,6 +265,17 @@ impl Store {
         Ok(staged)
     }
 
+    /// A list without data of its own.
+    pub(crate) async fn stage_list(
+        self: &Arc<Self>,
+        entries: usize,
+        size: u64,
+        pages: Vec<Vec<u8>>,
+        children: Vec<Child>,
+    ) -> Result<(ManifestId, Staged)> {
+        self.new_manifest(entries, size, pages, children, Vec::new(), Vec::new()).await
+    }
+
     async fn new_manifest(
         self: &Arc<Self>,
         entries: usize,
@@ -243,8 +290,8 @@ impl Store {
         let known = self.get(Family::Manifests, keys::manifest(id)).await?.is_some();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let root = ManifestRoot { size, entries: count(entries), pages: count(pages.len()) };
-        let manifest = (!known).then_some(NewManifest { id, root, pages, children });
-        let mut staged = Staged { data: Data::Empty, size, inline: None, fresh, manifest, _pins: pins };
+        let manifests = if known { Vec::new() } else { vec![NewManifest { id, root, pages, children }] };
+        let mut staged = Staged { data: Data::Empty, size, inline: None, fresh, manifests, pins };
         if !known && entries > ENTRIES_IN_ONE_COMMIT {
             // On a task of its own: pins and holds must outlive the commits that they protect, also when the caller
             // leaves.
@@ -258,7 +305,7 @@ impl Store {
     /// Writes all of a large manifest but its root, in bounded commits. The candidate comes first: what a crash leaves
     /// of the rest is found through it. Pages come before references, since references are found through pages.
     async fn stage_large(self: &Arc<Self>, staged: &mut Staged) -> Result<()> {
-        let Some(manifest) = &mut staged.manifest else { return Ok(()) };
+        let Some(manifest) = staged.manifests.last_mut() else { return Ok(()) };
         let (id, pages, children) =
             (manifest.id, std::mem::take(&mut manifest.pages), std::mem::take(&mut manifest.children));
         for (stage, pages) in pages.chunks(PAGES_IN_STAGE).enumerate() {
@@ -281,7 +328,8 @@ impl Store {
     }
 
     async fn stage_fresh(self: &Arc<Self>, fresh: Vec<Fresh>) -> Result<()> {
-        let mut stage = Staged { data: Data::Empty, size: 0, inline: None, fresh, manifest: None, _pins: Vec::new() };
+        let mut stage =
+            Staged { data: Data::Empty, size: 0, inline: None, fresh, manifests: Vec::new(), pins: Vec::new() };
         for _ in 0..ATTEMPTS {
             let mut batch = Batch::default();
             add_fresh(&mut batch, &stage.fresh);

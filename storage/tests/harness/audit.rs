@@ -122,7 +122,8 @@ impl Needed<'_> {
                 None => add(Usage::DeleteMarkers, 1),
                 Some(object) => {
                     add(Usage::Versions, 1);
-                    add(Usage::Bytes, i64::try_from(object.size).unwrap());
+                    let annotations = object.annotations.map_or(0, |list| list.bytes);
+                    add(Usage::Bytes, i64::try_from(object.size + annotations).unwrap());
                     if matches!(keys::parse_object(row), Some((_, ObjectRow::Current))) {
                         add(Usage::Objects, 1);
                     }
@@ -130,6 +131,9 @@ impl Needed<'_> {
                         self.inline.insert(keys::inline(bucket, &key, version.id.order));
                     }
                     self.data(object.data, Parent::Version(version.id))?;
+                    if let Some(list) = object.annotations {
+                        self.child(Child::Manifest(list.manifest), Parent::Version(version.id))?;
+                    }
                 }
             }
         }
@@ -200,6 +204,11 @@ impl Needed<'_> {
                 ManifestPage::Parts { parts, .. } => {
                     for part in parts {
                         self.data(part.data, Parent::Manifest(id))?;
+                    }
+                }
+                ManifestPage::Annotations(records) => {
+                    for record in records {
+                        self.data(record.data, Parent::Manifest(id))?;
                     }
                 }
             }
