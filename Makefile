@@ -61,6 +61,12 @@ test-clients: build test-tools venv node-modules ## the real server under real c
 	@export PYTHONDONTWRITEBYTECODE=1
 	CAIRN_BINARY=$${CAIRN_BINARY:-$(BINARY)} $(VENV)/bin/pytest tests $(ARGS)
 
+.PHONY: test-sdk-rust
+test-sdk-rust: build venv ## the AWS SDK for Rust against the real server (compiles it, some minutes)
+	@cargo build --quiet --manifest-path tests/sdk_rust/Cargo.toml --target-dir $(CAIRN_CACHE)/sdk_rust
+	export PYTHONDONTWRITEBYTECODE=1
+	CAIRN_BINARY=$${CAIRN_BINARY:-$(BINARY)} $(VENV)/bin/python tests/sdk_rust/run.py $(CAIRN_CACHE)/sdk_rust/debug/sdk_rust
+
 .PHONY: bench
 bench: build ## measure PUT, GET, HEAD, LIST, DELETE end to end beside the machine's raw limits
 	@cargo bench --profile release --ignore-rust-version --bench end_to_end $(if $(ARGS),-- $(ARGS))

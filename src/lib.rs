@@ -16,6 +16,7 @@
 //! | [`outbound`] | every connection that the server opens itself: identity providers, the audit webhook | who asked |
 //! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
 //! | [`workers`] | when and at what pace background work runs | decisions of its own |
+//! | [`secret_file`] | small files that hold a secret | what the secret is for |
 //! | `storage` (the crate) | buckets, keys, versions, chunks, commits | S3's rules, HTTP, XML |
 //!
 //! Nobody below knows who called. `tests/architecture.rs` holds these arrows. To follow a request down, begin at
@@ -30,6 +31,7 @@ pub mod object;
 pub mod outbound;
 pub mod protocol;
 pub mod rules;
+pub mod secret_file;
 pub mod server;
 pub mod telemetry;
 pub mod workers;

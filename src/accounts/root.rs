@@ -1,17 +1,14 @@
 //! Where root's access key comes from: the environment, files named there, or a file beside the data that the
 //! first start writes.
-//!
-//! A crash while that file is written leaves either no file, and the next start generates another key that
-//! nobody has seen yet, or the whole file: it is written aside, synced, renamed, and its directory synced.
 
 #![allow(clippy::disallowed_methods, reason = "a small file of the operator's, read at start and on demand")]
 
 use super::{AccessKey, AccountError, SecretKey};
 use crate::config::Environment;
+use crate::secret_file;
 use serde::Deserialize;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 const ACCESS_KEY_ID: &str = "CAIRN_ROOT_ACCESS_KEY_ID";
@@ -19,9 +16,6 @@ const SECRET_ACCESS_KEY: &str = "CAIRN_ROOT_SECRET_ACCESS_KEY";
 
 /// The file in the first data directory.
 const FILE_NAME: &str = "root-credentials.toml";
-
-/// A secret's file holds one line; more means that the path is wrong.
-const MAX_SECRET_FILE_SIZE_BYTES: u64 = 4_096;
 
 /// The alphabet of AWS's access key ids.
 const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
@@ -120,7 +114,7 @@ fn given(environment: &Environment, name: &str) -> Result<Option<String>, Accoun
         (None, Some(path)) => {
             let unusable = |reason: String| AccountError::RootKey(format!("{file_variable}={path}: {reason}"));
             let file = File::open(path).map_err(|error| unusable(error.to_string()))?;
-            let text = read_small(file).map_err(|error| unusable(error.to_string()))?;
+            let text = secret_file::read_small(file).map_err(|error| unusable(error.to_string()))?;
             // Editors and `echo` end the line; the secret itself never holds a line break.
             Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
@@ -128,21 +122,8 @@ fn given(environment: &Environment, name: &str) -> Result<Option<String>, Accoun
     }
 }
 
-fn read_small(file: File) -> io::Result<String> {
-    let mut text = String::new();
-    let read = file.take(MAX_SECRET_FILE_SIZE_BYTES + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_SECRET_FILE_SIZE_BYTES {
-        return Err(io::Error::other(format!("has more than {MAX_SECRET_FILE_SIZE_BYTES} bytes")));
-    }
-    Ok(text)
-}
-
 fn read_stored(path: &Path, file: File) -> Result<AccessKey, AccountError> {
-    let mode = file.metadata().map_err(|error| unusable(path, error))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "other users may read root's credentials; chmod it to 600");
-    }
-    let text = read_small(file).map_err(|error| unusable(path, error))?;
+    let text = secret_file::read(path, file, "root's credentials").map_err(|error| unusable(path, error))?;
     // Only toml's message, not its excerpt of the file: that could be the secret's line.
     let stored: StoredKey = toml::from_str(&text).map_err(|error| unusable(path, error.message()))?;
     AccessKey::new(stored.access_key_id, SecretKey::new(stored.secret_access_key))
@@ -171,8 +152,6 @@ fn random_text(alphabet: &[u8], length: usize) -> Result<String, AccountError> {
 }
 
 fn write_stored(path: &Path, key: &AccessKey) -> io::Result<()> {
-    let directory = path.parent().ok_or_else(|| io::Error::other("has no directory"))?;
-    fs::create_dir_all(directory)?;
     let text = format!(
         "# Root's access key for Cairn, generated at the first start. Whoever reads this file may do everything.\n\
          # To choose another, change it here and send SIGHUP, or set {ACCESS_KEY_ID} and {SECRET_ACCESS_KEY} and restart.\n\
@@ -180,22 +159,14 @@ fn write_stored(path: &Path, key: &AccessKey) -> io::Result<()> {
         key.access_key_id,
         key.secret.expose(),
     );
-    let aside = directory.join(format!("{FILE_NAME}.new"));
-    match fs::remove_file(&aside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    // `create_new` with the mode: the file is never readable by others, not even for an instant.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    File::open(directory)?.sync_all()
+    secret_file::write(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {

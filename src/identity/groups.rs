@@ -8,7 +8,7 @@ use super::ids::{IdPrefix, new_id};
 use super::names::{MAX_LONG_NAME, check_name, check_path, check_path_prefix};
 use super::page::{Page, PageRequest};
 use super::principals::{absent, require_bare};
-use super::records::{EntityKind, EntityName, GroupRecord, PolicySet, UserRecord};
+use super::records::{EntityKind, GroupRecord, PolicySet, UserRecord};
 use super::transaction::{Transaction, transact};
 use super::{Identities, rows};
 
@@ -44,12 +44,8 @@ impl Identities {
         };
         let key = rows::group(account, &group.name);
         transact!(self, |transaction| {
-            if transaction.get::<GroupRecord>(key.clone()).await?.is_some() {
-                let message = format!("Group with name {} already exists.", group.name);
-                return Err(Error::refused(Code::EntityAlreadyExists, message));
-            }
+            transaction.name::<GroupRecord>(account, EntityKind::Group, &group.name, &group.id).await?;
             transaction.count(account, Quota::Groups).await?;
-            transaction.put(rows::entity_name(&group.id), &group_at(account, &group.name))?;
             transaction.put(key.clone(), &group)?;
         });
         Ok(group)
@@ -84,21 +80,13 @@ impl Identities {
         new_path.map_or(Ok(()), check_path)?;
         transact!(self, |transaction| {
             let mut group = transaction.group(account, name).await?;
-            let old_key = rows::group(account, name);
             if let Some(path) = new_path {
                 path.clone_into(&mut group.path);
             }
             if let Some(new_name) = new_name {
-                let new_key = rows::group(account, new_name);
-                if new_key != old_key {
-                    if transaction.get::<GroupRecord>(new_key).await?.is_some() {
-                        let message = format!("Group with name {new_name} already exists.");
-                        return Err(Error::refused(Code::EntityAlreadyExists, message));
-                    }
-                    transaction.delete(old_key);
-                }
+                let names = (name, new_name);
+                transaction.rename::<GroupRecord>(account, EntityKind::Group, names, &group.id).await?;
                 new_name.clone_into(&mut group.name);
-                transaction.put(rows::entity_name(&group.id), &group_at(account, new_name))?;
             }
             transaction.put(rows::group(account, &group.name), &group)?;
         });
@@ -171,8 +159,4 @@ impl Identities {
         }
         Ok(Page::of(groups, |group| rows::folded(&group.name), page))
     }
-}
-
-fn group_at(account: &str, name: &str) -> EntityName {
-    EntityName { account: account.to_owned(), kind: EntityKind::Group, name: name.to_owned() }
 }

@@ -1,9 +1,11 @@
-//! What users, groups and roles have in common: inline policies, attached policies, a boundary.
+//! What users, groups and roles have in common: inline policies, attached policies, a boundary; and their names.
+
+use storage::index::records::Record;
 
 use super::error::{Code, Error, Result};
 use super::names::{MAX_LONG_NAME, check_name};
 use super::page::{Page, PageRequest};
-use super::records::{EntityKind, GroupRecord, InlinePolicy, PolicySet, RoleRecord, UserRecord};
+use super::records::{EntityKind, EntityName, GroupRecord, InlinePolicy, PolicySet, RoleRecord, UserRecord};
 use super::rows::{self, Usage};
 use super::transaction::{Transaction, transact};
 use super::{Identities, documents, names};
@@ -147,6 +149,41 @@ impl Transaction {
             EntityKind::Role => self.get(key).await?.map(PrincipalRecord::Role),
         };
         found.ok_or_else(|| absent(of.kind, &of.name))
+    }
+
+    /// Gives a new user, group or role its name, which nothing of its kind may have.
+    pub(super) async fn name<R: Record>(
+        &mut self,
+        account: &str,
+        kind: EntityKind,
+        name: &str,
+        id: &str,
+    ) -> Result<()> {
+        if self.get::<R>(rows::entity(kind, account, name)).await?.is_some() {
+            let message = format!("{} with name {name} already exists.", kind.quota_word());
+            return Err(Error::refused(Code::EntityAlreadyExists, message));
+        }
+        let at = EntityName { account: account.to_owned(), kind, name: name.to_owned() };
+        self.put(rows::entity_name(id), &at)
+    }
+
+    /// Gives a user or group another name; its record is to be put under that.
+    pub(super) async fn rename<R: Record>(
+        &mut self,
+        account: &str,
+        kind: EntityKind,
+        (name, new_name): (&str, &str),
+        id: &str,
+    ) -> Result<()> {
+        let old_key = rows::entity(kind, account, name);
+        if old_key == rows::entity(kind, account, new_name) {
+            // Another case of letters, at most.
+            let at = EntityName { account: account.to_owned(), kind, name: new_name.to_owned() };
+            return self.put(rows::entity_name(id), &at);
+        }
+        self.name::<R>(account, kind, new_name, id).await?;
+        self.delete(old_key);
+        Ok(())
     }
 
     fn put_principal(&mut self, account: &str, kind: EntityKind, record: &PrincipalRecord) -> Result<()> {

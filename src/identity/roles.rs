@@ -11,7 +11,7 @@ use super::names::{
 };
 use super::page::{Page, PageRequest};
 use super::principals::{absent, require_bare};
-use super::records::{BoundPrincipals, EntityKind, EntityName, LastUsedRecord, PolicySet, RoleRecord, Tags};
+use super::records::{BoundPrincipals, EntityKind, LastUsedRecord, PolicySet, RoleRecord, Tags};
 use super::rows::{self, Usage};
 use super::transaction::{Transaction, transact};
 use super::{Identities, documents};
@@ -126,17 +126,12 @@ impl Identities {
         };
         let key = rows::role(account, &role.name);
         transact!(self, |transaction| {
-            if transaction.get::<RoleRecord>(key.clone()).await?.is_some() {
-                let message = format!("Role with name {} already exists.", role.name);
-                return Err(Error::refused(Code::EntityAlreadyExists, message));
-            }
+            transaction.name::<RoleRecord>(account, EntityKind::Role, &role.name, &role.id).await?;
             transaction.count(account, Quota::Roles).await?;
             if let Some(arn) = &role.boundary {
                 transaction.require_policy(account, arn).await?;
                 transaction.mark(rows::attachment(account, arn, Usage::Boundary, EntityKind::Role, &role.id));
             }
-            let at = EntityName { account: account.to_owned(), kind: EntityKind::Role, name: role.name.clone() };
-            transaction.put(rows::entity_name(&role.id), &at)?;
             transaction.put(key.clone(), &role)?;
         });
         Ok(role)

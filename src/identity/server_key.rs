@@ -1,21 +1,16 @@
 //! The server's key, under which secrets at rest are sealed: 32 bytes in hexadecimal in a file of its own.
-//!
-//! A crash while that file is written leaves either no file, and the next start makes another key that has sealed
-//! nothing yet, or the whole file: it is written aside, synced, renamed, and its directory synced.
 
 #![allow(clippy::disallowed_methods, reason = "a small file of the operator's, read or written once at start")]
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::sealer::SERVER_KEY_BYTES;
+use crate::secret_file;
 
 /// The file in the first data directory, unless another is configured.
 const FILE_NAME: &str = "server.key";
-/// More means that the path is wrong.
-const MAX_FILE_BYTES: u64 = 4_096;
 
 /// The server's key. It prints as nothing.
 pub struct ServerKey([u8; SERVER_KEY_BYTES]);
@@ -64,13 +59,7 @@ impl ServerKey {
 }
 
 fn read(path: &Path, file: File) -> Result<ServerKey, String> {
-    let mode = file.metadata().map_err(|error| error.to_string())?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let mode = format!("{:o}", mode & 0o777);
-        tracing::warn!(path = %path.display(), mode, "other users may read the server's key; chmod it to 600");
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    let text = secret_file::read(path, file, "the server's key").map_err(|error| error.to_string())?;
     let mut key = [0; SERVER_KEY_BYTES];
     let line = text.lines().find(|line| !line.starts_with('#')).unwrap_or_default();
     hex::decode_to_slice(line.trim(), &mut key).map_err(|_| {
@@ -83,29 +72,19 @@ fn read(path: &Path, file: File) -> Result<ServerKey, String> {
 }
 
 fn write(path: &Path, key: &[u8]) -> io::Result<()> {
-    let directory = path.parent().ok_or_else(|| io::Error::other("has no directory"))?;
-    fs::create_dir_all(directory)?;
-    let aside = directory.join(format!("{FILE_NAME}.new"));
-    match fs::remove_file(&aside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    // `create_new` with the mode: the file is never readable by others, not even for an instant.
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
     let text = format!(
         "# Cairn's key: access keys' secrets in the index are sealed with it. Keep a copy apart from the data;\n\
          # without it the secrets of users' access keys cannot be read.\n{}\n",
         hex::encode(key)
     );
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&aside, path)?;
-    File::open(directory)?.sync_all()
+    secret_file::write(path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use super::ids::{IdPrefix, new_id};
 use super::names::{MAX_SHORT_NAME, check_name, check_path, check_path_prefix, check_tags, merge_tags, remove_tags};
 use super::page::{Page, PageRequest};
 use super::principals::{absent, require_bare};
-use super::records::{EntityKind, EntityName, PolicySet, Tags, UserRecord};
+use super::records::{EntityKind, PolicySet, Tags, UserRecord};
 use super::rows::{self, Usage};
 use super::transaction::{Transaction, transact};
 
@@ -51,16 +51,12 @@ impl Identities {
         };
         let key = rows::user(account, &user.name);
         transact!(self, |transaction| {
-            if transaction.get::<UserRecord>(key.clone()).await?.is_some() {
-                let message = format!("User with name {} already exists.", user.name);
-                return Err(Error::refused(Code::EntityAlreadyExists, message));
-            }
+            transaction.name::<UserRecord>(account, EntityKind::User, &user.name, &user.id).await?;
             transaction.count(account, Quota::Users).await?;
             if let Some(arn) = &user.boundary {
                 transaction.require_policy(account, arn).await?;
                 transaction.mark(rows::attachment(account, arn, Usage::Boundary, EntityKind::User, &user.id));
             }
-            transaction.put(rows::entity_name(&user.id), &user_at(account, &user.name))?;
             transaction.put(key.clone(), &user)?;
         });
         Ok(user)
@@ -83,21 +79,13 @@ impl Identities {
         new_path.map_or(Ok(()), check_path)?;
         transact!(self, |transaction| {
             let mut user = transaction.user(account, name).await?;
-            let old_key = rows::user(account, name);
             if let Some(path) = new_path {
                 path.clone_into(&mut user.path);
             }
             if let Some(new_name) = new_name {
-                let new_key = rows::user(account, new_name);
-                if new_key != old_key {
-                    if transaction.get::<UserRecord>(new_key).await?.is_some() {
-                        let message = format!("User with name {new_name} already exists.");
-                        return Err(Error::refused(Code::EntityAlreadyExists, message));
-                    }
-                    transaction.delete(old_key);
-                }
+                let names = (name, new_name);
+                transaction.rename::<UserRecord>(account, EntityKind::User, names, &user.id).await?;
                 new_name.clone_into(&mut user.name);
-                transaction.put(rows::entity_name(&user.id), &user_at(account, new_name))?;
             }
             transaction.put(rows::user(account, &user.name), &user)?;
         });
@@ -153,8 +141,4 @@ impl Identities {
         });
         Ok(())
     }
-}
-
-fn user_at(account: &str, name: &str) -> EntityName {
-    EntityName { account: account.to_owned(), kind: EntityKind::User, name: name.to_owned() }
 }
