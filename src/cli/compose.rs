@@ -13,6 +13,7 @@ use crate::config::event_target_of_json;
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
 use crate::object::{AccessLog, Objects, Settings};
+use crate::outbound::events;
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
 use crate::server::{Peer, Stage, health_response};
@@ -61,10 +62,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         accounts: Arc::clone(sts.identities().accounts()),
     };
     let objects = Objects::new(Arc::clone(&store), settings);
-    let makers = Makers {
-        read: event_target_of_json,
-        open: |target| Err(format!("targets of the kind {} cannot be opened", target.kind.as_str())),
-    };
+    let makers = Makers { read: event_target_of_json, open: events::open };
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
     let stage = health.clone();
