@@ -21,6 +21,11 @@ ANY_VALUE = {
     "date": {"date"},
     "NextContinuationToken": {"next-continuation-token"},
     "ContinuationToken": {"continuation-token"},
+    "eventTime": {"date"},
+    "sequencer": {"sequencer"},
+    "versionId": {"version-id"},
+    "x-amz-id-2": {"amz-id"},
+    "x-amz-request-id": {"amz-request-id"},
 }
 
 # Fields that are not compared, with the reason. Everything else is: a field that AWS gives must be there, and a

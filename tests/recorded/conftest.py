@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from event_receiver import EventReceiver
 from server_process import ServerProcess
 
 OUTCOMES = {}
@@ -15,8 +16,14 @@ OUTCOMES = {}
 @pytest.fixture(scope="session")
 def recorded_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded")
-    with ServerProcess(folder / "data", folder / "cairn.log") as server:
-        yield server
+    with EventReceiver() as events:
+        config = folder / "config.toml"
+        targets = ("recorded-queue", "recorded-topic")
+        table = '[[event_target]]\nname = "{0}"\nkind = "webhook"\nurl = "{1}"\n'
+        config.write_text("".join(table.format(name, events.url(name)) for name in targets))
+        with ServerProcess(folder / "data", folder / "cairn.log", config=config) as server:
+            server.events = events
+            yield server
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,14 @@ from botocore.exceptions import ClientError
 from recorded.compare import Bindings, compare
 from wire.signer import UNSIGNED, Credentials, object_path, query_string, sign
 
-FILES = {"api": "api.json", "list": "list_operations.json", "preconditions": "preconditions.json", "cors": "cors.json"}
+FILES = {
+    "api": "api.json",
+    "list": "list_operations.json",
+    "preconditions": "preconditions.json",
+    "cors": "cors.json",
+    "sqs": "notifications_sqs.json",
+    "sns": "notifications_sns.json",
+}
 CASES = {}
 
 

@@ -5,7 +5,17 @@ import importlib
 import pytest
 from recorded import left_out, replay
 
-for module in ("preconditions", "listing", "objects", "conditions", "multipart", "tagging", "cors", "access"):
+for module in (
+    "preconditions",
+    "listing",
+    "objects",
+    "conditions",
+    "multipart",
+    "tagging",
+    "cors",
+    "access",
+    "notifications",
+):
     importlib.import_module(f"recorded.cases_{module}")
 
 RECORDED = replay.load() if replay.folder().is_dir() else None

@@ -1,0 +1,94 @@
+"""A webhook that keeps the events which it is sent, by the last part of its path."""
+
+import http.server
+import json
+import threading
+import time
+
+DEADLINE_SECONDS = 20
+
+
+class EventReceiver:
+    """Listens on a port of loopback. `status` is what it answers; other than 200, it keeps nothing."""
+
+    def __init__(self, port=0):
+        self.status = 200
+        self._messages = []
+        self._arrived = threading.Condition()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if receiver.status == 200:
+                    name = self.path.rsplit("/", 1)[-1]
+                    document = json.loads(body)
+                    # A batch is an array.
+                    for one in document if isinstance(document, list) else [document]:
+                        receiver._keep(name, dict(self.headers), one)
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_HEAD(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_OPTIONS = do_HEAD
+
+            def log_message(self, *_):
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_port
+
+    def url(self, name):
+        """Where the target `name` sends to."""
+        return f"http://127.0.0.1:{self.port}/{name}"
+
+    def _keep(self, name, headers, document):
+        with self._arrived:
+            self._messages.append((name, headers, document))
+            self._arrived.notify_all()
+
+    def messages(self, name=None):
+        """`(target, headers, document)` of what has come, in the order in which it came."""
+        with self._arrived:
+            return [message for message in self._messages if name in (None, message[0])]
+
+    def wait(self, wanted, count, what="messages"):
+        """The messages for which `wanted(target, document)` holds, when there are `count`."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        with self._arrived:
+            while True:
+                found = [message for message in self._messages if wanted(message[0], message[2])]
+                if len(found) >= count:
+                    return found
+                left = deadline - time.monotonic()
+                assert left > 0, f"{len(found)} of {count} {what} came within {DEADLINE_SECONDS} s: {found}"
+                self._arrived.wait(left)
+
+    def records(self, bucket, count, name=None):
+        """The records of a bucket's events, each once, when there are `count`; in their order by sequencer where they
+        have one. What is delivered twice has the same request and sequencer twice."""
+
+        def is_of_bucket(target, document):
+            records = document.get("Records", [])
+            return name in (None, target) and any(each["s3"]["bucket"]["name"] == bucket for each in records)
+
+        found = self.wait(is_of_bucket, count, f"events of {bucket}")
+        once = {json.dumps(record, sort_keys=True): record for _, _, body in found for record in body["Records"]}
+        assert len(once) >= count or len(found) > len(once), f"{len(once)} of {count} events of {bucket}"
+        return list(once.values())
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
