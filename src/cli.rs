@@ -6,6 +6,7 @@ mod bucket;
 mod check;
 mod client;
 mod compose;
+mod events;
 mod health;
 mod iam;
 mod keys;
@@ -68,6 +69,9 @@ enum Command {
     Bucket(bucket::BucketCommand),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not
     Health(health::HealthArgs),
+    /// See and steer the delivery of events
+    #[command(subcommand)]
+    Events(events::EventsCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +102,7 @@ where
         Command::Iam(command) => iam::run(command),
         Command::Bucket(command) => bucket::run(command),
         Command::Health(args) => health::run(args),
+        Command::Events(command) => events::run(command),
     }
 }
 

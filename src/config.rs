@@ -3,18 +3,20 @@
 //!
 //! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
 
+mod delivery;
 mod events;
 mod identity;
 mod layers;
 mod quantity;
 mod raw;
 
+pub use delivery::{DeliveryConfig, OnRemoved};
 pub use events::{MAX_EVENT_TARGETS, RawEventTarget, event_target, event_target_of_json};
 pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
 pub use quantity::{ByteSize, parse_duration};
 pub use raw::{
-    Key, List, RawAccount, RawAudit, RawConfig, RawIdentity, RawLog, RawServer, RawStorage, RawTls, Scalar, keys,
+    Key, List, RawAccount, RawAudit, RawConfig, RawEvents, RawIdentity, RawLog, RawServer, RawStorage, RawTls, Scalar, keys,
     sections,
 };
 
@@ -54,6 +56,7 @@ pub struct Config {
     pub log: LogConfig,
     pub identity: IdentityConfig,
     pub audit: AuditConfig,
+    pub events: DeliveryConfig,
     /// Where bucket notifications may be sent to; no two have one name.
     pub event_targets: Vec<EventTarget>,
     pub access_log: AccessLogConfig,
@@ -150,6 +153,7 @@ impl Config {
             log: log(layers)?,
             identity: identity::identity(layers)?,
             audit: identity::audit(layers)?,
+            events: delivery::delivery(layers)?,
             event_targets: events::event_targets(layers.event_targets())?,
             access_log: access_log(layers)?,
             accounts: Self::accounts_of(layers)?,

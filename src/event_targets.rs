@@ -83,7 +83,6 @@ struct Inner {
     makers: Makers,
     in_file: BTreeMap<String, Arc<KnownTarget>>,
     targets: watch::Sender<Targets>,
-    settings: watch::Sender<Vec<Arc<EventTarget>>>,
     /// Held by whoever changes what is stored.
     changing: Mutex<BTreeMap<String, Arc<KnownTarget>>>,
 }
@@ -100,10 +99,8 @@ impl EventTargets {
     ) -> Result<Self, TargetError> {
         let in_file = in_file.into_iter().map(|target| opened(makers, target, Source::File)).collect();
         let stored = stored(&identities, makers).await?;
-        let all = merged(&in_file, &stored);
-        let settings = watch::Sender::new(settings(&all));
-        let targets = watch::Sender::new(all);
-        Ok(Self(Arc::new(Inner { identities, makers, in_file, targets, settings, changing: Mutex::new(stored) })))
+        let targets = watch::Sender::new(merged(&in_file, &stored));
+        Ok(Self(Arc::new(Inner { identities, makers, in_file, targets, changing: Mutex::new(stored) })))
     }
 
     /// Every target as it is now.
@@ -112,10 +109,10 @@ impl EventTargets {
         Arc::clone(&self.0.targets.borrow())
     }
 
-    /// What is said of the targets, and word of each change, for those who send to all of them.
+    /// The targets, and word of each change.
     #[must_use]
-    pub fn settings(&self) -> watch::Receiver<Vec<Arc<EventTarget>>> {
-        self.0.settings.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Targets> {
+        self.0.targets.subscribe()
     }
 
     /// The target of this name.
@@ -182,10 +179,7 @@ impl EventTargets {
     }
 
     fn publish(&self, stored: &BTreeMap<String, Arc<KnownTarget>>) {
-        let all = merged(&self.0.in_file, stored);
-        let settings = settings(&all);
-        self.0.targets.send_replace(all);
-        self.0.settings.send_replace(settings);
+        self.0.targets.send_replace(merged(&self.0.in_file, stored));
     }
 }
 
@@ -201,10 +195,6 @@ fn merged(in_file: &BTreeMap<String, Arc<KnownTarget>>, stored: &BTreeMap<String
     let mut all = stored.clone();
     all.extend(in_file.iter().map(|(name, known)| (name.clone(), Arc::clone(known))));
     Arc::new(all)
-}
-
-fn settings(all: &Targets) -> Vec<Arc<EventTarget>> {
-    all.values().map(|known| Arc::clone(&known.target)).collect()
 }
 
 async fn stored(identities: &Identities, makers: Makers) -> Result<BTreeMap<String, Arc<KnownTarget>>, TargetError> {

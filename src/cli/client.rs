@@ -69,6 +69,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    fn of_success(self, operation: &str) -> Result<Self, Failure> {
+        if (200..300).contains(&self.status) { Ok(self) } else { Err(self.failure(operation).into()) }
+    }
+
     /// What to tell the operator of an answer that is an error.
     pub(super) fn failure(&self, operation: &str) -> String {
         if let Ok(error) = self.json() {
@@ -136,7 +140,38 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let body = body.map(ToString::to_string).unwrap_or_default();
         let answer = self.send("s3", method, &format!("/_admin/v1/{path}"), &[], body.as_bytes()).await?;
-        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(answer.failure(operation).into()) }
+        answer.of_success(operation)
+    }
+
+    /// Asks the administrator's API for a list.
+    ///
+    /// # Errors
+    /// As [`Client::admin`].
+    pub(super) async fn admin_list(
+        &self,
+        operation: &str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer, Failure> {
+        self.send("s3", "GET", &format!("/_admin/v1/{path}"), query, &[]).await?.of_success(operation)
+    }
+
+    /// Sends a request to S3 whose answer goes on for as long as somebody reads it.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or says no.
+    pub(super) async fn follow(
+        &self,
+        operation: &str,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<reqwest::Response, Failure> {
+        let request = self.signed("s3", "GET", path, query, &[])?;
+        let response = request.timeout(Duration::from_hours(24 * 365)).send().await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(read(response).await?.failure(operation).into())
     }
 
     /// Sends a request for `service` and reads the answer.
@@ -148,6 +183,17 @@ impl Client {
         query: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, Failure> {
+        read(self.signed(service, method, path, query, body)?.send().await?).await
+    }
+
+    fn signed(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<reqwest::RequestBuilder, Failure> {
         let text = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let date = AmzDate::parse(&text).map_err(|_| "the clock shows no time that can be signed")?;
         let hash = hex::encode(Sha256::digest(body));
@@ -176,17 +222,20 @@ impl Client {
         if method == "POST" && service != "s3" {
             request = request.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         }
-        let mut response = request.header("authorization", authorization).send().await?;
-        let status = response.status().as_u16();
-        let mut answer = Vec::new();
-        while let Some(part) = response.chunk().await? {
-            if answer.len() + part.len() > MAX_ANSWER_BYTES {
-                return Err(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into());
-            }
-            answer.extend_from_slice(&part);
-        }
-        Ok(Answer { status, text: String::from_utf8_lossy(&answer).into_owned() })
+        Ok(request.header("authorization", authorization))
     }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, Failure> {
+    let status = response.status().as_u16();
+    let mut answer = Vec::new();
+    while let Some(part) = response.chunk().await? {
+        if answer.len() + part.len() > MAX_ANSWER_BYTES {
+            return Err(format!("the answer is longer than {MAX_ANSWER_BYTES} bytes").into());
+        }
+        answer.extend_from_slice(&part);
+    }
+    Ok(Answer { status, text: String::from_utf8_lossy(&answer).into_owned() })
 }
 
 fn encoded(name: &str, value: &str) -> String {

@@ -18,6 +18,7 @@ use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
 use crate::server::{Peer, Stage, health_response};
 use crate::workers::access_logs::AccessLogsWorker;
+use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::sessions::SessionsWorker;
 
@@ -65,6 +66,10 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let makers = Makers { read: event_target_of_json, open: events::open };
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
+    let delivery = EventDelivery::start(&store, config.events.clone(), event_targets.watch());
+    let (outbox, targets) = (delivery.clone(), delivery.clone());
+    metrics.add_source(move || outbox.gauges());
+    metrics.add_labelled_source(move || targets.target_gauges());
     let stage = health.clone();
     let (access_log, lines) = AccessLog::new();
     let figures = Arc::clone(access_log.figures());
@@ -88,6 +93,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         },
         audit: sinks.audit(),
         event_targets,
+        delivery: Arc::new(delivery.clone()),
         draining: Arc::new(move || stage.stage() == Stage::Draining),
         access_log,
         post_signature_v2: config.server.post_signature_v2,
@@ -99,6 +105,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         garbage.stop().await;
         sessions.stop().await;
         access_logs.stop().await;
+        delivery.stop().await;
         sinks.close().await;
         // The engines close when the last user of the store is gone, which may take a joined thread or two.
         tokio::task::spawn_blocking(move || drop(store)).await?;

@@ -18,6 +18,7 @@ pub struct RawConfig {
     pub log: RawLog,
     pub identity: RawIdentity,
     pub audit: RawAudit,
+    pub events: RawEvents,
     pub event_target: Vec<RawEventTarget>,
     pub access_log: RawAccessLog,
     pub account: Vec<RawAccount>,
@@ -97,6 +98,16 @@ impl fmt::Debug for RawAudit {
         // The password is left out on purpose.
         f.debug_struct("RawAudit").field("log", &self.log).finish_non_exhaustive()
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawEvents {
+    pub retention: Option<Scalar>,
+    pub retention_size: Option<Scalar>,
+    pub longest_backoff: Option<Scalar>,
+    pub max_dead_letters: Option<Scalar>,
+    pub removed_target: Option<Scalar>,
 }
 
 /// A `[[account]]` table. Only the file has them.
@@ -216,6 +227,7 @@ pub fn keys() -> Vec<Key> {
         ("log", field_names::<RawLog>()),
         ("identity", field_names::<RawIdentity>()),
         ("audit", field_names::<RawAudit>()),
+        ("events", field_names::<RawEvents>()),
         ("event_target", &all_keys()),
         ("access_log", field_names::<RawAccessLog>()),
         ("account", field_names::<RawAccount>()),

@@ -101,7 +101,7 @@ use self::s3::{EventPlaces, Gateway};
 use self::sts_api::StsApi;
 use crate::event_targets::EventTargets;
 use crate::identity::Sts;
-use crate::object::{AccessLog, Objects};
+use crate::object::{AccessLog, Delivery, Objects};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 
@@ -126,6 +126,8 @@ pub struct ProtocolOptions {
     pub audit: Audit,
     /// Where events can go.
     pub event_targets: EventTargets,
+    /// How events get there.
+    pub delivery: Arc<dyn Delivery>,
     /// Whether the server stops: answers that do not end by themselves end then.
     pub draining: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where the lines of access logs are left.
@@ -162,7 +164,7 @@ pub fn service(
     options: ProtocolOptions,
 ) -> Result<Front, InvalidRegion> {
     let domains = Domains::new(&options.domains);
-    let events = EventPlaces { targets: options.event_targets, draining: options.draining };
+    let events = EventPlaces { targets: options.event_targets, delivery: options.delivery, draining: options.draining };
     let forms = Forms {
         gateway: gateway(objects, sts, &events),
         access: Access { decider: decider(objects, sts), identities: sts.identities().clone() },
@@ -233,8 +235,8 @@ fn s3_service(
     let authentication = Authentication { identities: identities.clone() };
     builder.set_auth(authentication.clone());
     let accounts = AccountControl { authentication: authentication.clone(), decider: decider.clone() };
-    let event_targets = events.targets.clone();
-    let admin = AdminApi { authentication: authentication.clone(), decider: decider.clone(), event_targets };
+    let (event_targets, delivery) = (events.targets.clone(), Arc::clone(&events.delivery));
+    let admin = AdminApi { authentication: authentication.clone(), decider: decider.clone(), event_targets, delivery };
     builder.set_access(Access { decider, identities: identities.clone() });
     let query = QueryApis {
         authentication: Arc::new(authentication),

@@ -22,7 +22,7 @@ use super::{
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
 use crate::identity::Identities;
-use crate::object::{BucketAccess, Cause, EventName, Objects, Origin};
+use crate::object::{BucketAccess, Cause, Delivery, EventName, Objects, Origin};
 use crate::rules::checksums::{self, ChecksumHasher, Declared, DeclaredValue};
 use crate::rules::public_access::PublicAccessBlock;
 use crate::rules::{Code, Refusal};
@@ -40,6 +40,7 @@ pub(super) struct Gateway {
 #[derive(Clone)]
 pub(super) struct EventPlaces {
     pub targets: EventTargets,
+    pub delivery: Arc<dyn Delivery>,
     /// Whether the server stops.
     pub draining: Arc<dyn Fn() -> bool + Send + Sync>,
 }

@@ -4,7 +4,7 @@
 
 use super::process;
 use http::StatusCode;
-use prometheus::proto::{Counter, Gauge, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -14,7 +14,22 @@ use std::time::Duration;
 /// A figure that is asked for at each scrape: name, help, value. A name that ends in `_total` is a counter.
 pub type Sample = (&'static str, &'static str, f64);
 
+/// As [`Sample`], one of several that a label tells apart. The label's values must come from the operator, not from
+/// clients. All samples of one name are given together.
+#[derive(Clone, Debug)]
+pub struct LabelledSample {
+    /// The name of the figure.
+    pub name: &'static str,
+    /// What it is.
+    pub help: &'static str,
+    /// The label and its value.
+    pub label: (&'static str, String),
+    /// The figure.
+    pub value: f64,
+}
+
 type Source = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
+type LabelledSource = Box<dyn Fn() -> Vec<LabelledSample> + Send + Sync>;
 
 /// From a cached HEAD to the completion of a large upload.
 const LATENCY_BUCKETS_SECONDS: [f64; 15] =
@@ -34,6 +49,7 @@ struct Inner {
     connections: IntGauge,
     refused_connections: IntCounter,
     sources: RwLock<Vec<Source>>,
+    labelled_sources: RwLock<Vec<LabelledSource>>,
 }
 
 impl Metrics {
@@ -60,6 +76,7 @@ impl Metrics {
                 "Connections that could not be accepted, for lack of file descriptors above all.",
             )?,
             sources: RwLock::new(Vec::new()),
+            labelled_sources: RwLock::new(Vec::new()),
         };
         inner.registry.register(Box::new(inner.requests.clone()))?;
         inner.registry.register(Box::new(inner.latency.clone()))?;
@@ -118,6 +135,11 @@ impl Metrics {
         self.0.sources.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(source));
     }
 
+    /// As [`Metrics::add_source`], for figures of which there are several.
+    pub fn add_labelled_source(&self, source: impl Fn() -> Vec<LabelledSample> + Send + Sync + 'static) {
+        self.0.labelled_sources.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(source));
+    }
+
     /// Everything in Prometheus' text format 0.0.4.
     ///
     /// # Errors
@@ -126,6 +148,8 @@ impl Metrics {
         let mut families = self.0.registry.gather();
         let sources = self.0.sources.read().unwrap_or_else(PoisonError::into_inner);
         families.extend(sources.iter().flat_map(|source| source()).map(family));
+        let labelled = self.0.labelled_sources.read().unwrap_or_else(PoisonError::into_inner);
+        families.extend(labelled.iter().flat_map(|source| labelled_families(source())));
         TextEncoder::new().encode_to_string(&families)
     }
 }
@@ -167,6 +191,28 @@ fn family((name, help, value): Sample) -> MetricFamily {
     family
 }
 
+/// Samples of one name become one family.
+fn labelled_families(samples: Vec<LabelledSample>) -> Vec<MetricFamily> {
+    let mut families: Vec<MetricFamily> = Vec::new();
+    for LabelledSample { name, help, label: (label, text), value } in samples {
+        let mut one = family((name, help, value));
+        let mut pair = LabelPair::default();
+        pair.set_name(label.to_owned());
+        pair.set_value(text);
+        let mut metrics = one.take_metric();
+        for metric in &mut metrics {
+            metric.set_label(vec![pair.clone()]);
+        }
+        if let Some(family) = families.iter_mut().find(|family| family.name() == name) {
+            family.mut_metric().extend(metrics);
+        } else {
+            one.set_metric(metrics);
+            families.push(one);
+        }
+    }
+    families
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,8 +225,18 @@ mod tests {
         metrics.request_finished("PutObject", StatusCode::OK, Duration::from_millis(3));
         metrics.received(1_024);
         metrics.add_source(|| vec![("cairn_store_objects", "Objects.", 7.0), ("cairn_commits_total", "Commits.", 9.0)]);
+        let of = |target: &str, value| LabelledSample {
+            name: "cairn_events_sent_total",
+            help: "Events.",
+            label: ("target", target.to_owned()),
+            value,
+        };
+        metrics.add_labelled_source(move || vec![of("a", 1.0), of("b", 2.0)]);
         let text = metrics.render().expect("rendered");
         for line in [
+            "# TYPE cairn_events_sent_total counter",
+            "cairn_events_sent_total{target=\"a\"} 1",
+            "cairn_events_sent_total{target=\"b\"} 2",
             "cairn_http_requests_total{code=\"200\",operation=\"PutObject\"} 1",
             "cairn_http_request_duration_seconds_bucket{operation=\"PutObject\",le=\"0.0025\"} 0",
             "cairn_http_request_duration_seconds_bucket{operation=\"PutObject\",le=\"0.005\"} 1",

@@ -1,5 +1,6 @@
 //! Background work: when it runs and at what pace. What is done is decided below.
 
 pub mod access_logs;
+pub mod events;
 pub mod garbage;
 pub mod sessions;

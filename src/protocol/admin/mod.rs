@@ -6,15 +6,18 @@
 //! | `table` | the endpoints: method, path, action, who may, handler |
 //! | `quotas` | buckets' quotas and usage |
 //! | `event_targets` | where events can go |
+//! | `events` | how they are delivered, sending again, dead letters |
 //!
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
 //! and roles like those of other services, with the bucket's ARN as their resource or `*`. Bucket policies have no say.
 
 mod event_targets;
+mod events;
 mod quotas;
 mod table;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderValue, Request, StatusCode, Uri, header};
@@ -31,7 +34,7 @@ use super::context::RequestContext;
 use super::error::{Failure, Result};
 use super::{answer, query};
 use crate::event_targets::EventTargets;
-use crate::object::{self, Objects};
+use crate::object::{self, Delivery, Objects};
 
 /// What every path begins with, its version included.
 const ROOT: &str = "/_admin/v1/";
@@ -58,12 +61,14 @@ pub(super) struct AdminApi {
     pub authentication: Authentication,
     pub decider: Decider,
     pub event_targets: EventTargets,
+    pub delivery: Arc<dyn Delivery>,
 }
 
 /// One call of a handler, authorised.
 struct Call<'a> {
     objects: &'a Objects,
     event_targets: &'a EventTargets,
+    delivery: &'a dyn Delivery,
     uri: &'a Uri,
     /// What the path has in the place of `{…}`, in order, without the bucket.
     names: Vec<String>,
@@ -83,7 +88,6 @@ impl Call<'_> {
     }
 
     /// A parameter of the query.
-    #[allow(dead_code, reason = "for endpoints that list")]
     fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
         query::pairs(self.uri).find(|(known, _)| known == name).map(|(_, value)| value)
     }
@@ -140,7 +144,8 @@ impl AdminApi {
         let body = body.map_err(|error| Failure::Object(object::Error::Body(error)))?;
         let objects = &self.decider.objects;
         let (event_targets, uri, names) = (&self.event_targets, &request.uri, names.collect());
-        (endpoint.run)(&Call { objects, event_targets, uri, names, bucket, body }).await
+        let delivery = &*self.delivery;
+        (endpoint.run)(&Call { objects, event_targets, delivery, uri, names, bucket, body }).await
     }
 }
 

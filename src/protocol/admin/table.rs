@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, event_targets, quotas};
+use super::{Call, event_targets, events, quotas};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -53,4 +53,10 @@ endpoints! {
     GET "event-targets" ListEventTargets, Operator: event_targets::list;
     PUT "event-targets/{name}" PutEventTarget, Operator: event_targets::put;
     DELETE "event-targets/{name}" DeleteEventTarget, Operator: event_targets::remove;
+    GET "events" GetEvents, Operator: events::status;
+    POST "events/{name}/replay" ReplayEvents, Operator: events::replay;
+    POST "events/{name}/skip" SkipEvents, Operator: events::skip;
+    GET "events/{name}/dead-letters" ListDeadLetters, Operator: events::dead_letters;
+    POST "events/{name}/dead-letters/redeliver" RedeliverDeadLetters, Operator: events::redeliver;
+    POST "events/{name}/dead-letters/purge" PurgeDeadLetters, Operator: events::purge;
 }

@@ -25,7 +25,7 @@ use super::{Connection, Front, ProtocolOptions, service};
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, SERVER_KEY_BYTES, Sealer, Sts};
-use crate::object::{AccessLog, Objects, Settings};
+use crate::object::{self, AccessLog, Delivery, Objects, Redelivered, ReplayFrom, Settings, TargetStatus};
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::rules::ownership::ObjectOwnership;
 use crate::telemetry::audit::Audit;
@@ -47,6 +47,28 @@ struct Server {
     front: Front,
     metrics: Metrics,
     store: Arc<Store>,
+}
+
+/// There are no targets here.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Delivery for Nobody {
+    async fn status(&self) -> object::Result<Vec<TargetStatus>> {
+        Ok(Vec::new())
+    }
+
+    async fn replay(&self, _: &str, _: ReplayFrom) -> object::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    async fn skip(&self, _: &str) -> object::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    async fn redeliver(&self, _: &str, _: u64, _: usize, _: &[u64]) -> object::Result<Option<Redelivered>> {
+        Ok(None)
+    }
 }
 
 impl Server {
@@ -81,6 +103,7 @@ impl Server {
             connection: |_| Connection::default(),
             audit: Audit::default(),
             event_targets,
+            delivery: Arc::new(Nobody),
             draining: Arc::new(|| false),
             access_log: AccessLog::new().0,
             failed_signatures_per_minute: 60,

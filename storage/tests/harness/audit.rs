@@ -52,6 +52,7 @@ pub fn audit(kv: &dyn Kv) -> Result<(), String> {
     needed.versions(&ids)?;
     needed.uploads(&ids)?;
     needed.segments()?;
+    needed.events()?;
     let found = |family| rows(kv, family).into_keys().collect::<Keys>();
     same("candidates", &Keys::new(), &found(Family::Candidates))?;
     same("inline", &needed.inline, &found(Family::Inline))?;
@@ -213,6 +214,22 @@ impl Needed<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// The outbox has no gap, and its size is counted.
+    fn events(&mut self) -> Result<(), String> {
+        let outbox = rows(self.kv, Family::Outbox);
+        let last = outbox.get(&keys::events()).map_or(0, |row| u64::from_be_bytes(row[..].try_into().unwrap()));
+        let events: Vec<_> = outbox.iter().filter(|(row, _)| row.len() > 1).collect();
+        let trimmed = last - events.len() as u64;
+        for ((row, _), position) in events.iter().zip(trimmed + 1..) {
+            if **row != keys::event(position) {
+                return Err(format!("in place of event {position} there is {}", row.escape_ascii()));
+            }
+        }
+        let bytes: usize = events.iter().map(|(_, event)| event.len()).sum();
+        self.counters.insert(keys::outbox_bytes(), i64::try_from(bytes).unwrap());
         Ok(())
     }
 

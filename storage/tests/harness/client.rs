@@ -103,8 +103,9 @@ impl Client {
         let version = self.new_version(&view, Content::Object(object));
         let mut changes = self.make_way(&view).await?;
         let head = head_after(&view, version.id.order);
+        let event = event("put", view.bucket.id, &view.key);
         changes.push(Change::PutCurrent(version.clone(), staged));
-        Ok((view.edit(changes, head), version))
+        Ok((telling(view.edit(changes, head), event), version))
     }
 
     fn new_version(&self, view: &KeyView, content: Content) -> VersionRecord {
@@ -145,6 +146,7 @@ impl Client {
     pub async fn delete(&self, bucket: &str, key: &str) -> Result<Option<VersionId>> {
         for _ in 0..ATTEMPTS {
             let view = self.view(bucket, key).await?;
+            let event = event("delete", view.bucket.id, key);
             let (edit, marker) = if view.bucket.versioning == Versioning::Unversioned {
                 if view.current.is_none() {
                     return Ok(None);
@@ -157,7 +159,7 @@ impl Client {
                 changes.push(Change::PutMarker(marker.clone()));
                 (view.edit(changes, head), Some(marker.id))
             };
-            if matches!(self.store.commit(edit).await?, Outcome::Committed) {
+            if matches!(self.store.commit(telling(edit, event)).await?, Outcome::Committed) {
                 return Ok(marker);
             }
         }
@@ -190,7 +192,9 @@ impl Client {
                 null_order: head.null_order.filter(|null| *null != id.order),
             });
             let head = head.filter(|_| view.bucket.versioning != Versioning::Unversioned);
-            if matches!(self.store.commit(view.edit(changes, head)).await?, Outcome::Committed) {
+            let event = event("remove", view.bucket.id, key);
+            let edit = telling(view.edit(changes, head), event);
+            if matches!(self.store.commit(edit).await?, Outcome::Committed) {
                 return Ok(());
             }
         }
@@ -217,7 +221,9 @@ impl Client {
             let change =
                 if is_current { Change::UpdateCurrent(updated) } else { Change::UpdateNoncurrent(updated, was) };
             let head = view.head.clone().map(|head| Head { generation: head.generation + 1, ..head });
-            if matches!(self.store.commit(view.edit(vec![change], head)).await?, Outcome::Committed) {
+            let event = event("tag", view.bucket.id, key);
+            let edit = telling(view.edit(vec![change], head), event);
+            if matches!(self.store.commit(edit).await?, Outcome::Committed) {
                 return Ok(());
             }
         }
@@ -265,6 +271,17 @@ impl Client {
         }
         Ok(all.freeze())
     }
+}
+
+/// The event of a change, as this client writes it.
+pub fn event(what: &str, bucket: BucketId, key: &str) -> String {
+    format!("{what} {} {key}", bucket.0)
+}
+
+/// An edit that leaves its event in the outbox.
+fn telling(mut edit: Edit, event: String) -> Edit {
+    edit.append_event(event.into_bytes());
+    edit
 }
 
 fn head_after(view: &KeyView, order: u64) -> Option<Head> {

@@ -151,10 +151,14 @@ impl Driver {
                 let body = body.bytes();
                 let id = client.put(name, key, &body).await?;
                 state.bucket(name).add(key, id, Some(body));
+                state.tell("put", name, key);
             }
             Step::Delete(name, key) => {
                 let marker = client.delete(name, key).await?;
                 let versioned = state.bucket(name).versioning != Versioning::Unversioned;
+                if versioned || state.bucket(name).current(key).is_some() {
+                    state.tell("delete", name, key);
+                }
                 diverged(marker.is_some() != versioned, || format!("deletion of {key} left marker {marker:?}"))?;
                 state.bucket(name).delete(key, marker);
             }
@@ -162,18 +166,21 @@ impl Driver {
                 let id = state.version(&spot(*at)).id;
                 client.delete_version(name, key, id).await?;
                 state.bucket(name).delete_version(key, *nth);
+                state.tell("remove", name, key);
             }
             Step::Tag(at @ (name, key, nth), tag) => {
                 let tags = vec![("t".to_owned(), tag.to_string())];
                 client.set_tags(name, key, state.version(&spot(*at)).id, tags.clone()).await?;
                 let versions = state.bucket(name).keys.get_mut(*key);
                 versions.expect("the script names a key that is there")[*nth].tags = tags;
+                state.tell("tag", name, key);
             }
             Step::Copy(at @ (name, key, _), to, to_key) => {
                 let source = state.version(&spot(*at)).clone();
                 let staged = client.share(name, key, source.id).await?;
                 let id = client.put_staged(to, to_key, staged).await?;
                 state.bucket(to).add(to_key, id, source.body);
+                state.tell("put", to, to_key);
             }
             other => unreachable!("{other:?} is none of an object"),
         }
@@ -221,6 +228,7 @@ impl Driver {
                 diverged(became != Some(version), || format!("a completed upload became {became:?}, not {version}"))?;
                 uploads.remove(&(key.clone(), id));
                 state.bucket(&name).add(&key, version, Some(whole.freeze()));
+                state.tell("put", &name, &key);
             }
             _ => {
                 client.store.abort_upload(&open).await?;

@@ -28,6 +28,20 @@ pub async fn observe(store: &Arc<Store>) -> Result<State, String> {
         }
         state.buckets.insert(record.name, bucket);
     }
+    let mut after = 0;
+    loop {
+        let page = store.outbox_page(after, 7).await.map_err(failed("reading the outbox"))?;
+        for row in &page {
+            if row.position != after + 1 {
+                return Err(format!("event {after} is followed by {}", row.position));
+            }
+            after = row.position;
+            state.events.push(String::from_utf8_lossy(&row.event).into_owned());
+        }
+        if page.is_empty() {
+            break;
+        }
+    }
     Ok(state)
 }
 

@@ -12,6 +12,8 @@ use storage::types::{BucketId, UploadId, VersionId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub buckets: BTreeMap<String, Bucket>,
+    /// The outbox: one event for each change of a key, in the order of commits.
+    pub events: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +97,12 @@ impl Bucket {
 }
 
 impl State {
+    /// A change of a key leaves its event.
+    pub fn tell(&mut self, what: &str, bucket: &str, key: &str) {
+        let bucket = self.bucket(bucket).id;
+        self.events.push(super::client::event(what, bucket, key));
+    }
+
     pub fn bucket(&mut self, name: &str) -> &mut Bucket {
         self.buckets.get_mut(name).unwrap_or_else(|| panic!("the model has no bucket {name}"))
     }
@@ -134,6 +142,11 @@ impl State {
 
     /// Where another state differs first, in words that fit on a line.
     pub fn difference(&self, seen: &Self) -> Option<String> {
+        if self.events != seen.events {
+            let at = self.events.iter().zip(&seen.events).take_while(|(own, other)| own == other).count();
+            let (own, other) = (self.events.get(at..), seen.events.get(at..));
+            return Some(format!("events from {at} on should be {own:?}, are {other:?}"));
+        }
         let (names, seen_names) = (self.buckets.keys().collect::<Vec<_>>(), seen.buckets.keys().collect::<Vec<_>>());
         if names != seen_names {
             return Some(format!("buckets should be {names:?}, are {seen_names:?}"));
