@@ -124,6 +124,7 @@ test-tools:
 	  command -v $${command%:*} >/dev/null || missing+=($${command#*:})
 	done
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 	$(install_missing)
 
 # The pinned clients, Node.js among them. Made anew when tests/requirements.txt changes.

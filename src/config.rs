@@ -9,6 +9,7 @@ mod identity;
 mod layers;
 mod quantity;
 mod raw;
+mod website;
 
 pub use delivery::{DeliveryConfig, OnRemoved};
 pub use events::{MAX_EVENT_TARGETS, RawEventTarget, event_target, event_target_of_json};
@@ -16,9 +17,10 @@ pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
 pub use quantity::{ByteSize, parse_duration};
 pub use raw::{
-    Key, List, RawAccount, RawAudit, RawConfig, RawEvents, RawIdentity, RawLog, RawServer, RawStorage, RawTls, Scalar, keys,
-    sections,
+    Key, List, Pairs, RawAccount, RawAudit, RawConfig, RawEvents, RawIdentity, RawLog, RawServer, RawStorage, RawTls,
+    RawWebsite, Scalar, keys, sections,
 };
+pub use website::WebsiteConfig;
 
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
 use crate::outbound::events::target::EventTarget;
@@ -50,6 +52,7 @@ const BLOCK_SIZE: ByteSize = ByteSize::kib(64);
 #[derive(Debug)]
 pub struct Config {
     pub server: ServerConfig,
+    pub website: WebsiteConfig,
     pub storage: StorageConfig,
     /// TLS on the S3 listener; plain HTTP without it.
     pub tls: Option<TlsConfig>,
@@ -146,8 +149,10 @@ impl Config {
     /// # Errors
     /// The first value that cannot be used, with its key, who set it, and what would be right.
     pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        let server = server(layers)?;
         Ok(Self {
-            server: server(layers)?,
+            website: website::website(layers, &server)?,
+            server,
             storage: storage(layers)?,
             tls: tls(layers)?,
             log: log(layers)?,
@@ -340,9 +345,11 @@ fn data_directories(layers: &Layers) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn domains(layers: &Layers) -> Result<Vec<String>, ConfigError> {
-    let Some(setting) = layers.list("server", "domains", |raw| &raw.server.domains) else {
-        return Ok(Vec::new());
-    };
+    let setting = layers.list("server", "domains", |raw| &raw.server.domains);
+    Ok(setting.as_ref().map(domain_names).transpose()?.unwrap_or_default())
+}
+
+fn domain_names(setting: &Setting<'_, [String]>) -> Result<Vec<String>, ConfigError> {
     if setting.value.len() > MAX_DOMAINS {
         return Err(setting.refuse(format!("more than {MAX_DOMAINS} domains")));
     }

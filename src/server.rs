@@ -1,6 +1,6 @@
-//! The program's two listeners and the order in which it starts and ends.
+//! The program's listeners and the order in which it starts and ends.
 //!
-//! Start: both sockets are bound, so that a wrong address is known before any disk is touched; the operations
+//! Start: the sockets are bound, so that a wrong address is known before any disk is touched; the operations
 //! listener answers while the store opens; S3 is accepted, and readiness given, when the service is there.
 //! End: on SIGTERM or SIGINT readiness is withdrawn and nothing more is accepted; what is in flight finishes within
 //! the grace period; then the caller closes the store.
@@ -15,12 +15,13 @@ mod stall;
 pub mod tls;
 
 pub use health::{Health, Stage, health_response};
-pub use peer::{Peer, Transport};
+pub use peer::{Entrance, Peer, Transport};
 pub use shutdown::{HangUps, StopSignals};
 
 use crate::config::{Config, ServerConfig};
 use crate::telemetry::metrics::Metrics;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -55,6 +56,7 @@ pub struct Drained {
 pub struct Server {
     config: ServerConfig,
     s3: S3Listener,
+    websites: Option<S3Listener>,
     addresses: Addresses,
     health: Health,
     /// The operations listener and the certificates' poll; they end with the server.
@@ -68,29 +70,42 @@ pub struct Addresses {
     pub s3: SocketAddr,
     /// How S3 is spoken there.
     pub s3_transport: Transport,
+    /// The listener for websites alone, if there is one.
+    pub websites: Option<SocketAddr>,
     /// The operations listener.
     pub ops: SocketAddr,
 }
 
 impl Server {
-    /// Reads the certificates, binds both sockets and starts to answer on the operations listener.
+    /// Reads the certificates, binds the sockets and starts to answer on the operations listener.
     ///
     /// # Errors
     /// If an address is taken or a certificate cannot be used.
     pub async fn bind(config: &Config, health: Health, metrics: Metrics) -> Result<Self, ServerError> {
         let tls = config.tls.clone().map(Certificates::load).transpose()?;
         let socket = listener::bind("S3", "server.listen", config.server.listen).await?;
+        let websites = match config.website.listen {
+            None => None,
+            Some(address) => {
+                let socket = listener::bind("The listener for websites", "website.listen", address).await?;
+                let (tls, metrics) = (tls.clone(), metrics.clone());
+                let bound = local_address(&socket, address);
+                Some((bound, S3Listener { entrance: Entrance::Websites, socket, tls, metrics }))
+            }
+        };
+        let (websites_at, websites) = websites.unzip();
         let ops = listener::bind("The operations listener", "server.ops_listen", config.server.ops_listen).await?;
         let addresses = Addresses {
             s3: local_address(&socket, config.server.listen),
             s3_transport: if tls.is_some() { Transport::Tls } else { Transport::Plain },
+            websites: websites_at,
             ops: local_address(&ops, config.server.ops_listen),
         };
         let mut background = JoinSet::new();
         background.spawn(ops::serve(ops, health.clone(), metrics.clone()));
         background.spawn(keep_certificates_fresh(tls.clone(), HangUps::install()?));
-        let s3 = S3Listener { socket, tls, metrics };
-        Ok(Self { config: config.server.clone(), s3, addresses, health, background })
+        let s3 = S3Listener { entrance: Entrance::S3, socket, tls, metrics };
+        Ok(Self { config: config.server.clone(), s3, websites, addresses, health, background })
     }
 
     /// Where the server listens.
@@ -150,14 +165,23 @@ impl Server {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let Self { config, s3, health, mut background, .. } = self;
+        let Self { config, s3, websites, health, mut background, .. } = self;
         health.advance_to(Stage::Serving);
         let draining = health.clone();
         let stop = async move {
             stop.await;
             draining.advance_to(Stage::Draining);
         };
-        let drained = s3.serve(&config, service, stop, hurry).await?;
+        let (stop, hurry) = (stop.shared(), hurry.shared());
+        let websites = async {
+            match websites {
+                Some(websites) => websites.serve(&config, service.clone(), stop.clone(), hurry.clone()).await,
+                None => Ok(Drained { cut_off: 0 }),
+            }
+        };
+        let s3 = s3.serve(&config, service.clone(), stop.clone(), hurry.clone());
+        let (drained, of_websites) = tokio::try_join!(s3, websites)?;
+        let drained = Drained { cut_off: drained.cut_off + of_websites.cut_off };
         background.shutdown().await;
         if drained.cut_off > 0 {
             tracing::warn!(

@@ -15,6 +15,12 @@ pub(super) fn text(config: &Config, addresses: &Addresses, root: &RootKey) -> St
     for domain in &config.server.domains {
         line(&mut text, "", &format!("buckets also as BUCKET.{domain}"));
     }
+    for domain in &config.website.domains {
+        line(&mut text, "Websites", &format!("BUCKET.{domain}, on the same address"));
+    }
+    if let Some(websites) = addresses.websites {
+        line(&mut text, "Websites", &format!("every host on {websites}"));
+    }
     line(&mut text, "Operations", &format!("{operations}/_health/ready  {operations}/metrics"));
     for directory in &config.storage.data {
         line(&mut text, "Data", &directory.display().to_string());
@@ -81,8 +87,12 @@ mod tests {
         let environment = Environment::from_pairs([("CAIRN_STORAGE_DATA", "/a,/b")]).expect("utf-8");
         let layers = Layers::gather(RawConfig::default(), &environment, None).expect("layers");
         let config = Config::from_layers(&layers).expect("valid");
-        let addresses =
-            Addresses { s3: config.server.listen, s3_transport: Transport::Plain, ops: config.server.ops_listen };
+        let addresses = Addresses {
+            s3: config.server.listen,
+            s3_transport: Transport::Plain,
+            websites: config.website.listen,
+            ops: config.server.ops_listen,
+        };
         let key = AccessKey::new("AKIAEXAMPLE".to_owned(), SecretKey::new("the-secret-itself")).expect("valid");
         text(&config, &addresses, &RootKey { key, origin })
     }

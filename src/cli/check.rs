@@ -13,6 +13,15 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
     writeln!(out, "  S3          {} (region {})", config.server.listen, config.server.region)?;
     writeln!(out, "  TLS         {}", if config.tls.is_some() { "on" } else { "off" })?;
     writeln!(out, "  Operations  {}", config.server.ops_listen)?;
+    for domain in &config.website.domains {
+        writeln!(out, "  Websites    BUCKET.{domain}")?;
+    }
+    if let Some(address) = config.website.listen {
+        writeln!(out, "  Websites    every host on {address}")?;
+    }
+    for (host, bucket) in &config.website.hosts {
+        writeln!(out, "  Website     {host} is bucket {bucket}")?;
+    }
     for directory in &config.storage.data {
         writeln!(out, "  Data        {}", directory.display())?;
     }

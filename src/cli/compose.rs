@@ -16,7 +16,7 @@ use crate::object::{AccessLog, Objects, Settings};
 use crate::outbound::events;
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
-use crate::server::{Peer, Stage, health_response};
+use crate::server::{Entrance, Peer, Stage, health_response};
 use crate::workers::access_logs::AccessLogsWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
@@ -77,6 +77,8 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let access_logs = AccessLogsWorker::start(&objects, lines, config.access_log.interval);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
+        website_domains: config.website.domains.clone(),
+        website_hosts: config.website.hosts.clone(),
         region: config.server.region.clone(),
         // Clients sign for whatever region they were told; nothing here depends on it.
         required_region: None,
@@ -89,6 +91,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
                 peer: peer.map(|peer| peer.address),
                 tls: peer.and_then(|peer| peer.tls_version),
                 cipher_suite: peer.and_then(|peer| peer.cipher_suite),
+                to_website: peer.is_some_and(|peer| peer.entrance == Entrance::Websites),
             }
         },
         audit: sinks.audit(),

@@ -51,6 +51,12 @@ pub struct ServeArgs {
     /// Serve buckets as BUCKET.SUFFIX too (virtual-hosted style); may be repeated [key: server.domains]
     #[arg(long, value_name = "SUFFIX")]
     domain: Vec<String>,
+    /// Serve buckets' static websites as BUCKET.SUFFIX; may be repeated [key: website.domains]
+    #[arg(long, value_name = "SUFFIX")]
+    website_domain: Vec<String>,
+    /// Where nothing but static websites is served, each by its host [key: website.listen]
+    #[arg(long, value_name = "ADDR")]
+    website_listen: Option<String>,
     /// Region that clients sign for; us-east-1 if not given [key: server.region]
     #[arg(long, value_name = "NAME")]
     region: Option<String>,
@@ -95,6 +101,8 @@ impl ServeArgs {
         flags.server.listen = self.listen.map(Scalar);
         flags.server.ops_listen = self.ops_listen.map(Scalar);
         flags.server.domains = Some(List(self.domain));
+        flags.website.domains = Some(List(self.website_domain));
+        flags.website.listen = self.website_listen.map(Scalar);
         flags.server.region = self.region.map(Scalar);
         flags.tls.cert_file = self.tls_cert_file.map(Scalar);
         flags.tls.key_file = self.tls_key_file.map(Scalar);
@@ -138,7 +146,8 @@ where
         let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
         tracing::warn!("{name} is no setting of Cairn's and is ignored{hint}");
     }
-    raise_file_limit(config.server.max_connections);
+    let listeners = if config.website.listen.is_some() { 2 } else { 1 };
+    raise_file_limit(config.server.max_connections.saturating_mul(listeners));
     // One provider for the whole process, chosen here: with two compiled in by dependencies, rustls panics.
     // An error means that one is installed already, which is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::events::{self, RawEventTarget};
-use super::raw::{self, Key, List, RawConfig, Scalar};
+use super::raw::{self, Key, List, Pairs, RawConfig, Scalar};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -156,6 +156,19 @@ impl Layers {
     /// The tables of the file, which alone has any.
     pub(super) fn event_targets(&self) -> &[RawEventTarget] {
         self.0.iter().map(|(_, raw)| raw.event_target.as_slice()).find(|tables| !tables.is_empty()).unwrap_or_default()
+    }
+
+    /// As [`Self::list`], of names with values.
+    pub(super) fn pairs(
+        &self,
+        section: &'static str,
+        name: &'static str,
+        get: impl Fn(&RawConfig) -> &Option<Pairs>,
+    ) -> Option<Setting<'_, [(String, String)]>> {
+        self.0.iter().find_map(|(origin, raw)| {
+            let value = get(raw).as_ref().map(|pairs| pairs.0.as_slice()).filter(|pairs| !pairs.is_empty())?;
+            Some(Setting { key: Key { section, name }, origin, value })
+        })
     }
 
     pub(super) fn accounts(&self) -> impl Iterator<Item = &raw::RawAccount> {

@@ -13,6 +13,7 @@ use std::fmt;
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {
     pub server: RawServer,
+    pub website: RawWebsite,
     pub storage: RawStorage,
     pub tls: RawTls,
     pub log: RawLog,
@@ -36,6 +37,14 @@ pub struct RawServer {
     pub shutdown_grace_period: Option<Scalar>,
     pub default_object_ownership: Option<Scalar>,
     pub post_signature_v2: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawWebsite {
+    pub domains: Option<List>,
+    pub listen: Option<Scalar>,
+    pub hosts: Option<Pairs>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -141,6 +150,10 @@ pub struct Scalar(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List(pub Vec<String>);
 
+/// Names, each with a value: a TOML table, or one string such as `a=1,b=2`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pairs(pub Vec<(String, String)>);
+
 impl List {
     fn from_commas(text: &str) -> Self {
         Self(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
@@ -192,6 +205,33 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of strings, or one string of HOST=BUCKET with commas")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Pairs, E> {
+                let pair = |text: String| match text.split_once('=') {
+                    Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+                    None => Err(E::custom(format!("{text:?} is not HOST=BUCKET"))),
+                };
+                List::from_commas(text).0.into_iter().map(pair).collect::<Result<_, E>>().map(Pairs)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut table: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = table.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_any(Table)
+    }
+}
+
 /// A configuration key: its TOML table and its name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -222,6 +262,7 @@ impl fmt::Display for Key {
 pub fn keys() -> Vec<Key> {
     let sections = [
         ("server", field_names::<RawServer>()),
+        ("website", field_names::<RawWebsite>()),
         ("storage", field_names::<RawStorage>()),
         ("tls", field_names::<RawTls>()),
         ("log", field_names::<RawLog>()),

@@ -31,6 +31,7 @@ pub(super) const NOTIFICATION: u8 = 37;
 pub(super) const QUOTA: u8 = 64;
 pub(super) const LOGGING: u8 = 65;
 const ABAC: u8 = 60;
+pub(super) const WEBSITE: u8 = 40;
 
 /// The number of the access control list among a version's sub-resources. Stored: never reuse it.
 const VERSION_ACL: u8 = 1;

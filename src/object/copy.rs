@@ -16,6 +16,10 @@ use crate::rules::Refusal;
 use crate::rules::checksums::ChecksumHasher;
 use crate::rules::conditions::{CopySourceConditions, Subject, WriteCondition};
 
+/// Among an object's headers, where it redirects to as a page of a website.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>, "x-amz-website-redirect-location"
+const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
+
 /// What is copied.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -38,6 +42,8 @@ pub struct CopyAttributes {
     pub tags: Option<Vec<(String, String)>>,
     /// The storage class that the client names; a copy does not inherit the source's.
     pub storage_class: NewStorageClass,
+    /// Where the copy, as a page, redirects to; it does not inherit the source's, whatever the directive.
+    pub redirect_location: Option<String>,
     /// What is kept with the copy: its access control list.
     pub sub_resources: Vec<(u8, Vec<u8>)>,
     /// Whether the copy has the source's annotations.
@@ -182,8 +188,11 @@ impl Objects {
 
 fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attributes {
     let described = wanted.replaced.as_ref().unwrap_or(source);
+    let mut headers = described.headers.clone();
+    headers.retain(|(name, _)| name != REDIRECT_LOCATION);
+    headers.extend(wanted.redirect_location.clone().map(|location| (REDIRECT_LOCATION.to_owned(), location)));
     Attributes {
-        headers: described.headers.clone(),
+        headers,
         metadata: described.metadata.clone(),
         tags: wanted.tags.as_ref().unwrap_or(&source.tags).clone(),
         storage_class: match &wanted.storage_class {
@@ -199,8 +208,10 @@ fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attri
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes) -> Result<()> {
     let onto_itself = source.bucket.id == to.0.id && source.key == to.1 && source.version.is_none();
-    let changes =
-        wanted.replaced.is_some() || wanted.tags.is_some() || wanted.storage_class != NewStorageClass::Unnamed;
+    let changes = wanted.replaced.is_some()
+        || wanted.tags.is_some()
+        || wanted.redirect_location.is_some()
+        || wanted.storage_class != NewStorageClass::Unnamed;
     if onto_itself && !changes {
         return Err(Refusal::invalid_request(
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",

@@ -24,6 +24,7 @@ mod put;
 mod rename;
 mod quota;
 mod tagging;
+mod website;
 
 use std::sync::Arc;
 
@@ -82,6 +83,7 @@ pub struct Objects {
     listeners: Arc<listen::Listeners>,
     quotas: Arc<quota::QuotaCache>,
     logging: Arc<access_log::LoggingCache>,
+    websites: Arc<website::WebsiteCache>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -100,6 +102,7 @@ impl Objects {
             listeners: Arc::default(),
             quotas: Arc::new(quota::cache()),
             logging: Arc::new(access_log::cache()),
+            websites: Arc::new(website::cache()),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
         }

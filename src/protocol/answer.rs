@@ -20,13 +20,19 @@ use crate::telemetry::metrics::{Counted, Metrics};
 const X_AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const X_AMZ_ID_2: HeaderName = HeaderName::from_static("x-amz-id-2");
 
+/// Marks an answer, among its extensions, as one whose body is not to be read: an error's page that an owner wrote is
+/// no error of ours, whatever it looks like.
+#[derive(Clone, Copy)]
+pub(super) struct Whole;
+
 /// Completes what s3s answered.
 pub(super) fn complete(mut response: HttpResponse, context: &RequestContext) -> HttpResponse {
     // A handler's status: s3s's own response type has a field for it and ignores it.
     if let Some(status) = response.extensions_mut().remove::<StatusCode>() {
         *response.status_mut() = status;
     }
-    if response.status().is_client_error() || response.status().is_server_error() {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if is_error && response.extensions().get::<Whole>().is_none() {
         enrich(&mut response, context);
     }
     if context.method == Method::HEAD {
@@ -104,6 +110,9 @@ pub(super) fn misnamed(response: &HttpResponse, region: &str) -> Option<Renamed>
 
 /// The code of an error, whoever wrote it.
 pub(super) fn error_code(response: &HttpResponse) -> Option<String> {
+    if response.extensions().get::<Whole>().is_some() {
+        return None;
+    }
     let body = response.body().bytes()?;
     element(std::str::from_utf8(&body).ok()?, "Code").map(str::to_owned)
 }

@@ -5,9 +5,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use s3s::StdError;
 use s3s::dto::StreamingBlob;
-use s3s::stream::{ByteStream, RemainingLength};
+use s3s::stream::{ByteStream, DynByteStream, RemainingLength};
+use s3s::{Body, StdError};
 use storage::StoreError;
 
 use crate::object::ObjectBody;
@@ -17,6 +17,17 @@ pub(super) fn streaming(body: ObjectBody, length: u64) -> StreamingBlob {
     match body {
         ObjectBody::Bytes(bytes) => StreamingBlob::from_bytes(bytes),
         ObjectBody::Stream(stream) => StreamingBlob::new(Streamed { stream, remaining: length }),
+    }
+}
+
+/// The same, for an answer that s3s does not write.
+pub(super) fn plain(body: ObjectBody, length: u64) -> Body {
+    match body {
+        ObjectBody::Bytes(bytes) => Body::from(bytes),
+        ObjectBody::Stream(stream) => {
+            let stream: DynByteStream = Box::pin(Streamed { stream, remaining: length });
+            Body::from(stream)
+        }
     }
 }
 

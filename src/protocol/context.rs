@@ -48,6 +48,8 @@ pub struct Connection {
     pub tls: Option<&'static str>,
     /// The cipher suite, as the standards name it; `None` without TLS.
     pub cipher_suite: Option<&'static str>,
+    /// Whether it came to a listener for websites.
+    pub to_website: bool,
 }
 
 /// One request, for all who work on it.

@@ -10,7 +10,7 @@ use storage::types::Timestamp;
 
 use super::error::Result;
 use crate::accounts::Accounts;
-use crate::object::VersionLabel;
+use crate::object::{Found, VersionLabel};
 use crate::rules::Refusal;
 
 /// What S3 answers for an object that was written without a content type.
@@ -183,6 +183,7 @@ pub(super) fn checksum_algorithm(checksum: &Checksum) -> dto::ChecksumAlgorithm 
 /// `CreateMultipartUpload` have the same fields for it.
 macro_rules! stated_attributes {
     ($input:expr) => {{
+        $crate::rules::website::check_redirect_location($input.website_redirect_location.as_deref())?;
         let headers = [
             ("cache-control", $input.cache_control.take()),
             ("content-disposition", $input.content_disposition.take()),
@@ -219,6 +220,13 @@ pub(super) fn stored_encoding(text: String) -> Option<String> {
 /// A header that was stored with the object.
 pub(super) fn stored_header(attributes: &Attributes, name: &str) -> Option<String> {
     attributes.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+}
+
+/// `Content-Range` of what is served in part.
+pub(super) fn content_range(found: &Found) -> Option<String> {
+    let served = found.served;
+    let last = (served.start + served.length).checked_sub(1).filter(|_| served.partial && served.length > 0)?;
+    Some(format!("bytes {}-{last}/{}", served.start, found.object.size))
 }
 
 /// The storage class for `x-amz-storage-class`, which is absent where it is `STANDARD`.

@@ -78,6 +78,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     let replaces_tags =
         replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str), "x-amz-tagging-directive")?;
     let annotations = copied_annotations(call, &input)?;
+    let redirect_location = input.website_redirect_location.clone();
     let stated = stated_attributes!(input);
     let access = acl::of_new_object(call).await?;
     let mut kept = Attributes::default();
@@ -96,6 +97,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
             replaced: replaces_metadata.then_some(stated),
             tags: replaces_tags.then_some(tags),
             storage_class,
+            redirect_location,
             sub_resources: kept.sub_resources,
             annotations,
         },

@@ -19,6 +19,7 @@ use super::error::{Failure, Result};
 use super::host::Domains;
 use super::s3::{Call, malformed_xml};
 use super::target::Target;
+use super::website::Visit;
 use crate::object::{self, Objects};
 use crate::rules::Code;
 use crate::rules::cors::{self, Asked, Granted, Rule};
@@ -85,7 +86,7 @@ pub(super) struct Crossing {
 
 impl Crossing {
     /// `None` for a request without `Origin`: nearly all of them, and it costs them one look at their headers.
-    pub(super) fn of(request: &Request<Body>, domains: &Domains) -> Option<Self> {
+    pub(super) fn of(request: &Request<Body>, visit: Option<&Visit>, domains: &Domains) -> Option<Self> {
         let headers = request.headers();
         let origin = headers.get(header::ORIGIN)?.to_str().ok()?.to_owned();
         let text = |name: HeaderName| {
@@ -97,7 +98,10 @@ impl Crossing {
             asked_method: text(header::ACCESS_CONTROL_REQUEST_METHOD),
             asked_headers: text(header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default(),
             method: request.method().clone(),
-            target: Target::of(request.uri(), headers, domains),
+            target: match visit {
+                Some(visit) => Some(Target::of_website(visit, request.uri())),
+                None => Target::of(request.uri(), headers, domains),
+            },
         })
     }
 

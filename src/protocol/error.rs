@@ -74,6 +74,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidPolicyDocument", 400, ""),
     ("InvalidPrefix", 400, ""),
     ("InvalidRange", 416, ""),
+    ("InvalidRedirectLocation", 400, ""),
     ("InvalidRequest", 400, "Invalid Request"),
     ("InvalidStorageClass", 400, ""),
     ("InvalidTag", 400, ""),
@@ -215,7 +216,8 @@ impl Failure {
         error
     }
 
-    fn answer(self, method: &str) -> Answer {
+    /// The error as it will be written, to a request with this method.
+    pub(super) fn answer(self, method: &str) -> Answer {
         match self {
             Self::Protocol { code, message: own, details } => {
                 let text = own.or_else(|| message(code).map(str::to_owned)).unwrap_or_default();
@@ -251,12 +253,13 @@ impl From<Code> for Failure {
 }
 
 /// An error as it will be written.
-struct Answer {
-    code: String,
-    status: StatusCode,
-    message: String,
-    details: Vec<(&'static str, String)>,
-    headers: HeaderMap,
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub code: String,
+    pub status: StatusCode,
+    pub message: String,
+    pub details: Vec<(&'static str, String)>,
+    pub headers: HeaderMap,
 }
 
 impl Answer {

@@ -99,6 +99,7 @@ const WITH_XML_BODY: &[&str] = &[
     "PutBucketRequestPayment",
     "PutBucketTagging",
     "PutBucketVersioning",
+    "PutBucketWebsite",
     "PutObjectAcl",
     "PutObjectTagging",
     "PutPublicAccessBlock",

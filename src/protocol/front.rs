@@ -25,6 +25,7 @@ use super::request_body::{Drained, Framing, WatchedBody};
 use super::rewrite::{Pending, Rewrite};
 use super::target::{self, Target};
 use super::trail::Trail;
+use super::website::{Sites, Visit};
 use super::{admin, convert, guard, query, query_api};
 use crate::object::Objects;
 use crate::telemetry::audit::Audit;
@@ -53,6 +54,7 @@ pub(super) struct Parts {
     pub forms: Forms,
     pub presigned: Presigned,
     pub access_logs: AccessLogs,
+    pub sites: Sites,
 }
 
 impl Front {
@@ -77,11 +79,19 @@ impl Front {
         let connection = (front.connection)(request.extensions());
         context.note_connection(connection);
         let peer = connection.peer;
-        let crossing = Crossing::of(&request, &front.domains);
+        let hosts = &front.sites.hosts;
+        let visit = hosts.visit(request.uri(), request.headers(), &front.domains, connection.to_website);
+        let crossing = Crossing::of(&request, visit.as_ref(), &front.domains);
+        let early = match &visit {
+            Some(_) => None,
+            None => self.without_s3(&request, &context).or_else(|| self.slowed(&request, peer, &context)),
+        };
 
-        let mut response = match self.without_s3(&request, &context).or_else(|| self.slowed(&request, peer, &context)) {
+        let mut response = match early {
             Some(response) => response,
             None if request.method() == Method::OPTIONS => self.preflight(crossing.as_ref(), &context).await,
+            // Boxed, as what follows: only visits carry the space for one.
+            None if visit.is_some() => Box::pin(self.through_website(request, visit, &context)).await,
             // Boxed: forms are rare, and every other request would carry the space for one.
             None if post_form::is_form(&request) => Box::pin(self.through_form(request, &context)).await,
             None if query_api::is_query(&request) && !self.names_bucket_in_host(&request) => {
@@ -144,6 +154,23 @@ impl Front {
         let (expects_continue, is_http_1) = (expects_continue(&request), request.version() <= Version::HTTP_11);
         let mut response = self.0.forms.answer(watched(request, context), target, context).await;
         // After the file there may be more of the form, which does not count.
+        drain(&mut response, context, expects_continue, is_http_1).await;
+        response
+    }
+
+    /// A visit to a website.
+    async fn through_website(
+        &self,
+        request: Request<Body>,
+        visit: Option<Visit>,
+        context: &Arc<RequestContext>,
+    ) -> HttpResponse {
+        let (expects_continue, is_http_1) = (expects_continue(&request), request.version() <= Version::HTTP_11);
+        let (head, body) = watched(request, context).into_parts();
+        // Visits have none; what a stranger sends is read no further than any refused request's.
+        drop(body);
+        let visit = visit.unwrap_or_default();
+        let mut response = self.0.sites.answer(&visit, &head, context).await;
         drain(&mut response, context, expects_continue, is_http_1).await;
         response
     }

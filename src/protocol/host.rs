@@ -17,8 +17,12 @@ impl Domains {
         Self(domains)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The domain and, where the host is virtual, the bucket. `None` for a host that is none of ours.
-    fn split<'a>(&'a self, host: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+    pub(super) fn split<'a>(&'a self, host: &'a str) -> Option<(&'a str, Option<&'a str>)> {
         let host = without_port(host);
         let host = host.strip_suffix('.').unwrap_or(host);
         self.0.iter().find_map(|domain| {
@@ -49,7 +53,8 @@ impl Domains {
     }
 }
 
-fn without_port(host: &str) -> &str {
+/// The host alone.
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

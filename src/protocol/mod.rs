@@ -14,6 +14,7 @@
 //! | `operations`, `actions` | the table of operations, and of what each needs to be allowed |
 //! | `s3` | where s3s dispatches to, one line an operation |
 //! | `buckets`, `tagging`, `objects`, `copies`, `multipart`, `listing`, `acl`, `ownership`, `policy`, `public_access`, `notification`, `listen`, `logging`, `request_payment`, `absent` | the handlers |
+//! | `website` | websites: their configuration, and their pages |
 //! | `convert`, `query` | between the wire's words and the domain's types |
 //! | `error` | the one table of error codes |
 //!
@@ -72,6 +73,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod website;
 
 use std::sync::Arc;
 
@@ -99,6 +101,7 @@ use self::rewrite::SecondPass;
 use self::routes::Routes;
 use self::s3::{EventPlaces, Gateway};
 use self::sts_api::StsApi;
+use self::website::{Hosts, Sites};
 use crate::event_targets::EventTargets;
 use crate::identity::Sts;
 use crate::object::{AccessLog, Delivery, Objects};
@@ -114,6 +117,10 @@ const MAX_SIGNED_CHUNK_BYTES: usize = 16 << 20;
 pub struct ProtocolOptions {
     /// Domains under which a host's first labels name a bucket. All other hosts are path-style.
     pub domains: Vec<String>,
+    /// Suffixes under which a host's first labels name a bucket whose website it is.
+    pub website_domains: Vec<String>,
+    /// Further hosts of websites, each with its bucket.
+    pub website_hosts: Vec<(String, String)>,
     /// The server's own region: the one that a client is told whose own cannot be a region's name.
     pub region: String,
     /// The region that signatures must be for, if the operator insists on one. Clients use any by default.
@@ -206,6 +213,11 @@ pub fn service(
         forms,
         presigned,
         access_logs,
+        sites: Sites {
+            hosts: Hosts::new(&options.website_domains, &options.website_hosts),
+            objects: objects.clone(),
+            decider: decider(objects, sts),
+        },
     }))
 }
 

@@ -147,7 +147,7 @@ macro_rules! read_answer {
             content_encoding: stored("content-encoding"),
             content_language: stored("content-language"),
             content_length: Some(convert::number(served.length)),
-            content_range: content_range(found),
+            content_range: convert::content_range(found),
             content_type: Some(stored("content-type").unwrap_or_else(|| convert::DEFAULT_CONTENT_TYPE.to_owned())),
             e_tag: Some(convert::etag(object.etag)),
             expires: stored("expires"),
@@ -187,12 +187,6 @@ async fn shown_checksum(
     }
     let whole = found.served.length == object.size;
     Ok(object.checksum.clone().filter(|_| whole).map(|checksum| (checksum, object.etag.parts)))
-}
-
-fn content_range(found: &Found) -> Option<String> {
-    let served = found.served;
-    let last = (served.start + served.length).checked_sub(1).filter(|_| served.partial && served.length > 0)?;
-    Some(format!("bytes {}-{last}/{}", served.start, found.object.size))
 }
 
 pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Response<GetObjectOutput>> {

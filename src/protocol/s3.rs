@@ -17,7 +17,7 @@ use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
     abac, absent, acl, annotations, buckets, copies, cors, listen, listing, logging, multipart, notification, objects,
-    ownership, policy, public_access, renames, request_payment, tagging,
+    ownership, policy, public_access, renames, request_payment, tagging, website,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -355,10 +355,13 @@ operations! {
     // What is suspended on every bucket.
     put_bucket_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput = request_payment::put;
     put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput = request_payment::put_acceleration;
+    // Websites.
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website::get;
+    put_bucket_website(PutBucketWebsiteInput) -> PutBucketWebsiteOutput = website::put;
+    delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = website::delete;
     // Features that no bucket has.
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
-    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = absent::website;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
     get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = absent::object_lock;
     get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;

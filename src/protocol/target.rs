@@ -4,6 +4,7 @@ use http::{HeaderMap, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use super::host::Domains;
+use super::website::Visit;
 
 /// What a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,11 @@ impl Target {
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let bucket = percent_decode_str(bucket).decode_utf8().ok()?.into_owned();
         (!bucket.is_empty()).then_some(Self { bucket, has_key: !key.is_empty(), is_virtual: false })
+    }
+
+    /// What a request to a website names.
+    pub(super) fn of_website(visit: &Visit, uri: &Uri) -> Self {
+        Self { bucket: visit.bucket.clone(), has_key: uri.path().len() > 1, is_virtual: true }
     }
 }
 

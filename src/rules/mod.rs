@@ -32,6 +32,7 @@
 //! | [`listing`] | which keys and common prefixes make up a page |
 //! | [`quota`] | the most that a bucket may hold |
 //! | [`versioning`] | what a write or deletion does to a key's versions |
+//! | [`website`] | which websites may be, and what a request for a page is answered with |
 //! | [`refusal`] | how a rule says no |
 //!
 //! Where Amazon's answers are documented or were recorded, they decide: codes, messages and the further fields of an
@@ -63,5 +64,6 @@ pub mod refusal;
 pub mod rename;
 pub mod tagging;
 pub mod versioning;
+pub mod website;
 
 pub use refusal::{Code, Refusal};

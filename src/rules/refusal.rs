@@ -62,6 +62,7 @@ codes! {
     InvalidPolicyDocument: "The content of the form does not meet the conditions specified in the policy document.",
     InvalidPrefix: "The annotation prefix you provided is invalid.",
     InvalidRange: "The requested range is not satisfiable",
+    InvalidRedirectLocation: "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
     InvalidRequest: "Invalid Request",
     InvalidStorageClass: "The storage class you specified is not valid",
     InvalidTag: "The tag provided was not a valid tag.",

@@ -13,6 +13,8 @@ pub struct Peer {
     pub tls_version: Option<&'static str>,
     /// The cipher suite that was agreed upon, as the standards name it; `None` without TLS.
     pub cipher_suite: Option<&'static str>,
+    /// Which listener it came to.
+    pub entrance: Entrance,
 }
 
 /// What a connection's bytes travel in.
@@ -22,12 +24,21 @@ pub enum Transport {
     Tls,
 }
 
+/// The listeners of the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// For S3, and for websites that a host names.
+    S3,
+    /// For websites alone.
+    Websites,
+}
+
 impl Peer {
     /// The peer of an accepted socket.
     #[must_use]
-    pub fn new(address: SocketAddr, transport: Transport) -> Self {
+    pub fn new(address: SocketAddr, transport: Transport, entrance: Entrance) -> Self {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        Self { address, transport, tls_version: None, cipher_suite: None }
+        Self { address, transport, tls_version: None, cipher_suite: None, entrance }
     }
 
     /// Whether the connection is encrypted; customer-provided keys (SSE-C) are accepted on such connections only.

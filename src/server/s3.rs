@@ -1,8 +1,8 @@
-//! The S3 listener: accepts, wraps in TLS, speaks HTTP/1.1 and HTTP/2, and drains. It knows no S3; what answers
+//! The listeners of S3 and of websites: one accepts, wraps in TLS, speaks HTTP/1.1 and HTTP/2, and drains. It knows no S3; what answers
 //! is whatever service it is given.
 
 use super::listener::accept;
-use super::peer::{Peer, Transport};
+use super::peer::{Entrance, Peer, Transport};
 use super::stall::{self, StallGuard};
 use super::tls::Certificates;
 use super::{Drained, ServerError};
@@ -39,8 +39,9 @@ const HTTP2_FRAME_SIZE_BYTES: u32 = 1 << 20;
 /// Finds HTTP/2 clients that vanished without a word.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The S3 listener, bound but not yet accepting.
+/// A listener of the service, bound but not yet accepting.
 pub(super) struct S3Listener {
+    pub entrance: Entrance,
     pub socket: TcpListener,
     pub tls: Option<Arc<Certificates>>,
     pub metrics: Metrics,
@@ -96,7 +97,7 @@ impl S3Listener {
             let Ok(slot) = slot else { break };
             let accepted = Accepted {
                 socket,
-                peer: Peer::new(address, transport),
+                peer: Peer::new(address, transport, self.entrance),
                 watcher: graceful.watcher(),
                 _slot: slot,
                 _counted: self.metrics.connection_opened(),

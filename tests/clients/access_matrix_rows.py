@@ -38,6 +38,7 @@ NOTIFICATION = f'<NotificationConfiguration xmlns="{XML}"/>'
 LOGGING = f'<BucketLoggingStatus xmlns="{XML}"/>'
 PAYMENT = f'<RequestPaymentConfiguration xmlns="{XML}"><Payer>BucketOwner</Payer></RequestPaymentConfiguration>'
 ACCELERATION = f'<AccelerateConfiguration xmlns="{XML}"><Status>Suspended</Status></AccelerateConfiguration>'
+WEBSITE = f'<WebsiteConfiguration xmlns="{XML}"><IndexDocument><Suffix>i</Suffix></IndexDocument></WebsiteConfiguration>'
 VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></VersioningConfiguration>'
 ABAC = f'<AbacStatus xmlns="{XML}"><Status>Enabled</Status></AbacStatus>'
 RESOURCE = "/v20180820/tags/arn%3Aaws%3As3%3A%3A%3A{bucket}"
@@ -182,7 +183,7 @@ ROWS = {
     "PutBucketRequestPayment": bucket("PUT", "requestPayment", "s3:PutBucketRequestPayment", body=PAYMENT),
     "PutBucketTagging": bucket("PUT", "tagging", "s3:PutBucketTagging", body=TAGS),
     "PutBucketVersioning": bucket("PUT", "versioning", "s3:PutBucketVersioning", body=VERSIONING),
-    "PutBucketWebsite": bucket("PUT", "website", "s3:PutBucketWebsite"),
+    "PutBucketWebsite": bucket("PUT", "website", "s3:PutBucketWebsite", body=WEBSITE),
     "PutObject": key("PUT", "", "s3:PutObject", body="data"),
     "PutObjectAcl": key("PUT", "acl", "s3:PutObjectAcl", headers=(("x-amz-acl", "private"),)),
     "PutObjectAnnotation": key("PUT", "annotation&annotationName=a", "s3:PutObjectAnnotation", body="data"),

@@ -285,7 +285,16 @@ impl Decider {
             // What a copy misses is its source.
             _ => asking.context.source(),
         };
-        let (Some(bucket), Failure::Object(error)) = (bucket, &failure) else { return failure };
+        let Some(bucket) = bucket else { return failure };
+        self.concealed_in(asking, bucket, failure).await
+    }
+
+    /// As [`Self::concealed`], of a key in this bucket.
+    pub(super) async fn concealed_in(&self, asking: &Asking<'_>, bucket: &BucketRecord, failure: Failure) -> Failure {
+        let Failure::Object(error) = &failure else { return failure };
+        if !decision::tells_of_absence(&failure) {
+            return failure;
+        }
         let key = match error {
             object::Error::Refused(refusal) => refusal.detail("Key").unwrap_or_default(),
             object::Error::DeleteMarker { key, .. } => key,

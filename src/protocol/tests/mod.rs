@@ -95,6 +95,8 @@ impl Server {
         let metrics = Metrics::new().expect("names differ");
         let options = ProtocolOptions {
             domains: vec!["s3.example.test".to_owned()],
+            website_domains: vec!["web.example.test".to_owned()],
+            website_hosts: vec![("www.example.test".to_owned(), "bucket".to_owned())],
             region: "us-east-1".to_owned(),
             required_region: None,
             reserved: Arc::new(|path| {
