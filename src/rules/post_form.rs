@@ -15,7 +15,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use self::policy::{Policy, Sizes};
 pub use self::signature::{Credential, Signature, SignedV2, SignedV4, signature};
 use super::refusal::Result;
-use super::{Code, Refusal};
+use super::{Code, Refusal, object_key};
 
 /// What a key may contain for the name of the uploaded file.
 const FILE_NAME_VARIABLE: &str = "${filename}";
@@ -57,11 +57,20 @@ impl Form {
     /// Puts the uploaded file's name where the key has `${filename}`. A policy's conditions are about the outcome.
     ///
     /// # Errors
-    /// As [`missing`], without a key.
+    /// As [`missing`], without a key; `KeyTooLongError` for one that the name makes too long.
     pub fn name_key(&mut self, file_name: &str) -> Result<&str> {
         let Some((_, key)) = self.0.iter_mut().find(|(name, _)| name == "key") else { return Err(missing("key")) };
         if key.contains(FILE_NAME_VARIABLE) {
-            *key = key.replace(FILE_NAME_VARIABLE, base_name(file_name));
+            let name = base_name(file_name);
+            let variables = key.matches(FILE_NAME_VARIABLE).count();
+            // Many variables and a long name make a key of megabytes, which is refused before it is made.
+            let length = key.len() - variables * FILE_NAME_VARIABLE.len() + variables * name.len();
+            if length > object_key::MAX_BYTES {
+                return Err(Refusal::from(Code::KeyTooLongError)
+                    .with("Size", length.to_string())
+                    .with("MaxSizeAllowed", object_key::MAX_BYTES.to_string()));
+            }
+            *key = key.replace(FILE_NAME_VARIABLE, name);
         }
         if key.is_empty() {
             Err(Refusal::invalid_argument("key", "", "User key must have a length greater than 0."))

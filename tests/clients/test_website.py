@@ -1,12 +1,14 @@
 """Static websites: the configuration through boto3 and the AWS CLI, and what a visitor gets, byte by byte."""
 
 import json
+import pathlib
 import socket
 import subprocess
 import sys
-import pathlib
+import urllib.request
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from sites import MAPPED_BUCKET, MAPPED_HOST, SUFFIX, let_everybody, make_site, sites_server  # noqa: F401 (a fixture)
 
@@ -62,7 +64,6 @@ def test_the_configuration_is_kept_as_it_was_put(sites_server):
     [
         ({}, "InvalidArgument", "A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty"),
         ({"IndexDocument": {"Suffix": "a/b"}}, "InvalidArgument", "The IndexDocument Suffix is not well formed"),
-        (INDEX | {"ErrorDocument": {"Key": ""}}, "MalformedXML", "The XML you provided was not well-formed"),
         (
             INDEX | {"RedirectAllRequestsTo": {"HostName": "a.test"}},
             "InvalidArgument",
@@ -87,7 +88,7 @@ def test_what_no_website_can_be_is_refused_in_amazons_words(site, configuration,
 
 
 def test_pages_folders_and_heads(site):
-    site.put("index.html", b"<h1>home</h1>", CacheControl="max-age=60", Metadata={"a": "b", "c": "\u00fc"})
+    site.put("index.html", b"<h1>home</h1>", CacheControl="max-age=60", Metadata={"a": "b", "c": "=?UTF-8?B?w7w=?="})
     site.put("photos/index.html", b"photos")
     site.put("a b/\u00fc.txt", b"text", ContentType="text/plain")
     home = site.get("/")
@@ -95,9 +96,9 @@ def test_pages_folders_and_heads(site):
     assert home.headers["content-type"] == "text/html"
     assert home.headers["cache-control"] == "max-age=60"
     assert home.headers["x-amz-meta-a"] == "b"
-    assert home.headers["x-amz-meta-c"] == site.s3.head_object(Bucket=site.bucket, Key="index.html")[
-        "ResponseMetadata"]["HTTPHeaders"]["x-amz-meta-c"]
-    assert home.headers["etag"] == site.s3.head_object(Bucket=site.bucket, Key="index.html")["ETag"]
+    same = site.s3.head_object(Bucket=site.bucket, Key="index.html")
+    assert home.headers["x-amz-meta-c"] == same["ResponseMetadata"]["HTTPHeaders"]["x-amz-meta-c"]
+    assert home.headers["etag"] == same["ETag"]
     assert {"last-modified", "x-amz-request-id", "x-amz-id-2"} <= {name.lower() for name in home.headers}
     head = site.ask("HEAD", "/")
     assert (head.status, head.data, head.headers["content-length"]) == (200, b"", "13")
@@ -233,7 +234,8 @@ def test_where_objects_redirect_to_is_said_by_every_way_to_write_them(site):
     s3.copy_object(Bucket=bucket, Key="plain-copy", CopySource=source)
     s3.copy_object(Bucket=bucket, Key="replaced", CopySource=source, MetadataDirective="REPLACE", **to)
     fields = {"x-amz-website-redirect-location": "/target"}
-    form = s3.generate_presigned_post(bucket, "form", Fields=fields, Conditions=[fields])
+    signer = site.server.client(signature_version="s3v4")
+    form = signer.generate_presigned_post(bucket, "form", Fields=fields, Conditions=[fields])
     assert site._pool.request("POST", f"/{bucket}", fields={**form["fields"], "file": "x"}).status == 204
     for key in ("put", "parts", "copy", "replaced", "form"):
         assert location(key) == "/target", key
@@ -297,7 +299,7 @@ def test_hosts_of_websites_and_hosts_of_s3(sites_server, site):
         each.configure(**INDEX)
         each.put("index.html", each.bucket.encode())
     listener = type(site)(sites_server, site.s3, site.bucket)
-    listener._pool = __import__("urllib3").HTTPConnectionPool("127.0.0.1", sites_server.site_port, retries=False)
+    listener._pool = urllib3.HTTPConnectionPool("127.0.0.1", sites_server.site_port, retries=False)
     for host, name in (
         (site.host, site.bucket),
         (site.host.upper(), site.bucket),
@@ -334,7 +336,7 @@ def test_pages_are_shared_with_other_origins_as_objects_are(site):
 def test_visits_are_counted_and_audited(sites_server, site):
     site.put("seen", b"x")
     assert site.get("/seen").status == 200
-    metrics = __import__("urllib.request").request.urlopen(f"{sites_server.ops_endpoint}/metrics").read().decode()
+    metrics = urllib.request.urlopen(f"{sites_server.ops_endpoint}/metrics").read().decode()
     assert 'operation="WebsiteGet"' in metrics
     arn = f"arn:aws:s3:::{site.bucket}/seen"
     lines = map(json.loads, pathlib.Path(sites_server.extra_env["CAIRN_AUDIT_LOG"]).read_text().splitlines())

@@ -128,6 +128,7 @@ fn the_key_may_have_the_files_name_in_it() {
     assert_eq!(named("${filename}-${filename}", r"C:\folder\a.txt").as_deref(), Ok("a.txt-a.txt"));
     assert_eq!(named("k", "/home/a").as_deref(), Ok("k"));
     assert!(named("${filename}", "").is_err());
+    assert!(named(&"${filename}".repeat(1_000), &"x".repeat(1_000)).is_err(), "a megabyte is not made of it");
     let refusal = form(&[("bucket", "b")]).name_key("a").expect_err("no key");
     assert_eq!(
         refusal.message,

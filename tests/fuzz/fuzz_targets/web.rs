@@ -14,6 +14,7 @@ use libfuzzer_sys::fuzz_target;
 #[allow(dead_code, reason = "the rules are compiled here as they are")]
 mod rules {
     pub mod cors;
+    pub mod object_key;
     pub mod post_form;
     pub mod refusal;
     pub use refusal::{Code, Refusal};
