@@ -51,6 +51,7 @@ mod scale;
 mod server;
 mod signing;
 mod target;
+mod website;
 
 use std::process::ExitCode;
 
@@ -95,6 +96,9 @@ async fn run(options: &Options) -> Result<Report> {
     }
     if options.wants(Workload::Policies) {
         identities::run(options).await?;
+    }
+    if options.wants(Workload::Website) {
+        website::run(options, &mut report).await?;
     }
     report.print_marks();
     if let Some(path) = &options.json {

@@ -107,6 +107,8 @@ pub struct Report {
     cells: Vec<Cell>,
     listing: Option<Listing>,
     starts: Option<Starts>,
+    /// Failed operations of what has no cell.
+    other_errors: u64,
 }
 
 impl Report {
@@ -125,12 +127,18 @@ impl Report {
             cells: Vec::new(),
             listing: None,
             starts: None,
+            other_errors: 0,
         }
     }
 
     /// Failed operations of all cells.
     pub fn errors(&self) -> u64 {
-        self.cells.iter().map(|cell| cell.tally.errors).sum()
+        self.other_errors + self.cells.iter().map(|cell| cell.tally.errors).sum::<u64>()
+    }
+
+    /// Counts failed operations of what has no cell.
+    pub fn add_errors(&mut self, errors: u64) {
+        self.other_errors += errors;
     }
 
     /// Prints where this runs.

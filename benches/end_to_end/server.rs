@@ -29,6 +29,11 @@ pub struct Server {
 impl Server {
     /// Starts the binary on `data` with its default settings and waits until it is ready.
     pub async fn start(options: &Options, data: &Path) -> Result<Self> {
+        Self::start_with(options, data, &[]).await
+    }
+
+    /// As [`Server::start`], with further arguments.
+    pub async fn start_with(options: &Options, data: &Path, arguments: &[&str]) -> Result<Self> {
         let binary = binary(options)?;
         let (address, operations) = (free_address()?, free_address()?);
         fs::create_dir_all(data)?;
@@ -39,6 +44,7 @@ impl Server {
             .arg("--data")
             .arg(data)
             .args(["--listen", &address.to_string(), "--ops-listen", &operations.to_string()])
+            .args(arguments)
             .args(&options.server_arg)
             .env("CAIRN_ROOT_ACCESS_KEY_ID", &options.access_key)
             .env("CAIRN_ROOT_SECRET_ACCESS_KEY", &options.secret_key)
