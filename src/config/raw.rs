@@ -80,13 +80,13 @@ pub struct RawIdentity {
     pub oidc_allow_http: Option<Scalar>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAccessLog {
     pub interval: Option<Scalar>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawAudit {
     pub log: Option<Scalar>,

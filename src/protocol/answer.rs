@@ -263,8 +263,7 @@ impl Drop for Record {
             "answered"
         );
         if let Some(pending) = &self.access_log {
-            let ended =
-                access_log::Ended { status: self.status, started: self.started, elapsed, sent: self.sent };
+            let ended = access_log::Ended { status: self.status, started: self.started, elapsed, sent: self.sent };
             pending.write(&self.context, ended);
         }
         if let Some(trail) = &self.trail {

@@ -82,6 +82,7 @@ impl Front {
         let hosts = &front.sites.hosts;
         let visit = hosts.visit(request.uri(), request.headers(), &front.domains, connection.to_website);
         let crossing = Crossing::of(&request, visit.as_ref(), &front.domains);
+        let is_visit = visit.is_some();
         let early = match &visit {
             Some(_) => None,
             None => self.without_s3(&request, &context).or_else(|| self.slowed(&request, peer, &context)),
@@ -91,7 +92,7 @@ impl Front {
             Some(response) => response,
             None if request.method() == Method::OPTIONS => self.preflight(crossing.as_ref(), &context).await,
             // Boxed, as what follows: only visits carry the space for one.
-            None if visit.is_some() => Box::pin(self.through_website(request, visit, &context)).await,
+            None if is_visit => Box::pin(self.through_website(request, visit, &context)).await,
             // Boxed: forms are rare, and every other request would carry the space for one.
             None if post_form::is_form(&request) => Box::pin(self.through_form(request, &context)).await,
             None if query_api::is_query(&request) && !self.names_bucket_in_host(&request) => {
@@ -108,7 +109,11 @@ impl Front {
         }
         self.note_failure(&response, peer);
         let response = answer::complete(response, &context);
-        let access_log = front.access_logs.pending(&context, heard, &response).await;
+        // The path of a visit names no bucket: without a website's bucket there is none.
+        let access_log = match context.bucket() {
+            None if is_visit => None,
+            _ => front.access_logs.pending(&context, heard, &response).await,
+        };
         let (parts, body) = response.into_parts();
         let record = Record {
             metrics: front.metrics.clone(),

@@ -5,9 +5,9 @@ use s3s::S3Response;
 #[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
 
-use super::{abac, convert};
 use super::error::{Failure, Result};
 use super::s3::Call;
+use super::{abac, convert};
 use crate::object::{Addressed, Error, EventName};
 use crate::rules::{Code, Refusal};
 

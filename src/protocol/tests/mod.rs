@@ -85,7 +85,8 @@ impl Server {
             accounts: Arc::clone(&accounts),
         };
         let objects = Objects::new(Arc::clone(&store), settings);
-        let identities = Identities::new(Arc::clone(&store), accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
+        let identities =
+            Identities::new(Arc::clone(&store), accounts, Sealer::new(&[7; SERVER_KEY_BYTES]).expect("a key"));
         let unreadable = |_: &serde_json::Value| Err("no targets here".to_owned());
         let makers = Makers { read: unreadable, open: |_| Err("no targets here".to_owned()) };
         let event_targets = EventTargets::load(identities.clone(), makers, []).await.expect("nothing stored");

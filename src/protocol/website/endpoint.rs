@@ -56,11 +56,11 @@ impl Sites {
     }
 
     async fn visited(&self, visit: &Visit, head: &Parts, context: &Arc<RequestContext>) -> Result<HttpResponse> {
+        let bucket = self.objects.bucket(&visit.bucket).await?;
+        context.note_bucket(bucket.clone());
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Ok(method_not_allowed(head, context));
         }
-        let bucket = self.objects.bucket(&visit.bucket).await?;
-        context.note_bucket(bucket.clone());
         let Some(site) = self.objects.bucket_website(&bucket).await? else {
             return Err(Failure::new("NoSuchWebsiteConfiguration").with("BucketName", bucket.name));
         };
