@@ -95,6 +95,32 @@ if [ $${#missing[@]} -gt 0 ]; then
 fi
 endef
 
+# The servers that events are sent to. The tests start them themselves, so the packages' own must not run; tests whose
+# server cannot be installed are skipped.
+define install_brokers
+brokers=()
+export PATH="$$PATH:/usr/sbin"
+command -v rabbitmq-server >/dev/null || brokers+=(rabbitmq-server)
+command -v mosquitto >/dev/null || brokers+=(mosquitto)
+command -v redis-server >/dev/null || brokers+=(redis-server)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || brokers+=(postgresql)
+if [ $${#brokers[@]} -gt 0 ]; then
+  if [ "$$(id -u)" = 0 ]; then sudo=""; else sudo="sudo -n"; fi
+  if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then
+    echo "installing: $${brokers[*]}"
+    # Debian's way to say that services are not to be started.
+    policy=/usr/sbin/policy-rc.d
+    if [ -e $$policy ]; then policy=""; else printf '#!/bin/sh\nexit 101\n' | $$sudo install -m 755 /dev/stdin $$policy; fi
+    $$sudo apt-get update -qq || true
+    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${brokers[@]}" \
+      || echo "not everything could be installed; the tests that need it are skipped" >&2
+    if [ -n "$$policy" ]; then $$sudo rm -f $$policy; fi
+  else
+    echo "not installed, and so not tested: $${brokers[*]}" >&2
+  fi
+fi
+endef
+
 .PHONY: build-tools
 build-tools:
 	@missing=()
@@ -126,6 +152,7 @@ test-tools:
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 	$(install_missing)
+	$(install_brokers)
 
 # The pinned clients, Node.js among them. Made anew when tests/requirements.txt changes.
 .PHONY: venv

@@ -1,4 +1,4 @@
-"""The audit trail, in a file and at a webhook; slowing down who guesses; `cairn iam explain`."""
+"""The audit trail, in a file, at a webhook and in a topic of Kafka; slowing down who guesses; `cairn iam explain`."""
 
 import http.server
 import json
@@ -10,6 +10,7 @@ import time
 import urllib.request
 
 import botocore.exceptions
+import confluent_kafka
 import pytest
 from principals import ROOT_ACCOUNT, Principals, Who, allow, deny, refused, trust
 from server_process import ServerProcess, binary
@@ -160,6 +161,31 @@ def test_a_collector_that_comes_back_gets_what_waited(tmp_path):
         collector.status = 200
         wait_for(lambda: [line for line in collector.lines if line["action"] == "s3:CreateBucket"], "it is lost")
         assert metric(server, "cairn_audit_dropped_total") == 0
+
+
+def test_a_topic_of_kafka_gets_the_same_lines(tmp_path):
+    # librdkafka's mock cluster is as long as this client is.
+    cluster = confluent_kafka.Producer({"test.mock.num.brokers": 1})
+    known = cluster.list_topics(timeout=DEADLINE_SECONDS).brokers.values()
+    brokers = ",".join(f"{each.host}:{each.port}" for each in known)
+    log, topic = tmp_path / "audit.log", {"AUDIT_KAFKA_BROKERS": brokers, "AUDIT_KAFKA_TOPIC": "audit"}
+    with start(tmp_path, AUDIT_LOG=log, **topic) as server:
+        s3 = principals_of(server).root.client("s3")
+        s3.create_bucket(Bucket="audited")
+        for _ in range(20):
+            s3.list_buckets()
+        settings = {"bootstrap.servers": brokers, "group.id": "reader", "auto.offset.reset": "earliest"}
+        consumer, records = confluent_kafka.Consumer(settings), []
+        consumer.subscribe(["audit"])
+
+        def all_there():
+            records.extend(json.loads(record.value()) for record in consumer.consume(100, 0.1) if not record.error())
+            lines = lines_of(log)
+            return len(lines) >= 21 and all(line in records for line in lines)
+
+        wait_for(all_there, "lines are missing in the topic")
+        assert metric(server, "cairn_audit_dropped_total") == 0
+        consumer.close()
 
 
 def test_a_log_that_cannot_be_opened_stops_the_start(tmp_path):

@@ -273,7 +273,11 @@ class Nats(Broker):
     async def client(self):
         import nats
 
-        return await nats.connect(f"nats://127.0.0.1:{self.port}", user=USER, password=PASSWORD)
+        async def ignore(_error):
+            """The server ends before its listeners."""
+
+        url = f"nats://127.0.0.1:{self.port}"
+        return await nats.connect(url, user=USER, password=PASSWORD, allow_reconnect=False, error_cb=ignore)
 
     async def prepare(self):
         if self.jetstream:

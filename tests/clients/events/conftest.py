@@ -32,7 +32,7 @@ class World:
         if failure:
             raise failure
         config = self.folder / "config.toml"
-        config.write_text("".join(self.tables()))
+        config.write_text('[events]\nlongest_backoff = "1s"\n' + "".join(self.tables()))
         self.process = ServerProcess(self.folder / "data", self.folder / "server.log", config=config)
         self.process.start()
 
