@@ -10,9 +10,9 @@ use crate::options::{Options, Size};
 use crate::payload::Noise;
 use crate::report::Report;
 use crate::server::Server;
+use crate::sides::Side;
 use crate::signing::Request;
 use crate::target::Target;
-use crate::website::Side;
 
 const PLAIN: &str = "cairn-bench-plain";
 const LOGGED: &str = "cairn-bench-logged";
@@ -44,10 +44,12 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     }
     switch_on(&target).await?;
     println!("\nA GET of {SIZE} with access logging beside one without, {TURNS} turns each");
-    println!("{:>11}  {:>8}  {:>10}  {:>8}  {:>8}", "connections", "side", "ops/s", "srv us", "of plain");
+    Side::print_head("of plain");
     for connections in options.connections.clone() {
-        let mut sides =
-            [Side::new("plain", replay(&target, PLAIN, &noise)?), Side::new("logged", replay(&target, LOGGED, &noise)?)];
+        let mut sides = [
+            Side::new("plain", replay(&target, PLAIN, &noise)?),
+            Side::new("logged", replay(&target, LOGGED, &noise)?),
+        ];
         for _ in 0..TURNS {
             for side in &mut sides {
                 let tally = side.turn(&target, connections, &noise, options.cell_time() / 2).await?;

@@ -36,6 +36,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints")]
 #![allow(clippy::disallowed_methods, reason = "a load generator reads clocks and files and spawns tasks")]
 
+mod access_log;
 mod ceiling;
 mod client;
 mod identities;
@@ -49,6 +50,7 @@ mod policies;
 mod report;
 mod scale;
 mod server;
+mod sides;
 mod signing;
 mod target;
 mod website;
@@ -96,6 +98,9 @@ async fn run(options: &Options) -> Result<Report> {
     }
     if options.wants(Workload::Policies) {
         identities::run(options).await?;
+    }
+    if options.wants(Workload::AccessLog) {
+        access_log::run(options, &mut report).await?;
     }
     if options.wants(Workload::Website) {
         website::run(options, &mut report).await?;

@@ -138,6 +138,8 @@ pub enum Workload {
     Start,
     /// Small GETs of a user with many policies beside root's
     Policies,
+    /// GET of 4 KiB from a bucket whose requests are logged beside one whose are not
+    AccessLog,
     /// GET of 4 KiB pages of a website beside the same objects by S3
     Website,
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Result;
-use crate::load::{self, Keys, Numbered, Numbers, ReplayBody, Tally, Until, Work};
+use crate::load::{self, Keys, Numbered, Numbers, ReplayBody, Until, Work};
 use crate::options::{Options, Size};
 use crate::payload::Noise;
 use crate::report::Report;
-use crate::server::{Process, Server};
+use crate::server::Server;
+use crate::sides::Side;
 use crate::target::Target;
 
 const BUCKET: &str = "cairn-bench-website";
@@ -21,15 +22,6 @@ const TURNS: u32 = 8;
 /// What a page's throughput is to be of an object's, at least.
 const MARK: f64 = 0.9;
 const PATIENCE: Duration = Duration::from_mins(5);
-
-/// One side of the comparison.
-struct Side {
-    name: &'static str,
-    work: Arc<Work>,
-    operations: u64,
-    seconds: f64,
-    server_cpu: Duration,
-}
 
 /// Runs the comparison against a fresh server.
 pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
@@ -47,7 +39,7 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
         load::run(&target, 32, &work, &noise, Until::Exhausted(PATIENCE)).await?.whole("storing pages")?;
     }
     println!("\nA page of {SIZE} of a website beside the same object by S3, both anonymous, {TURNS} turns each");
-    println!("{:>11}  {:>8}  {:>10}  {:>8}  {:>8}", "connections", "side", "ops/s", "srv us", "of S3");
+    Side::print_head("of S3");
     for connections in options.connections.clone() {
         let mut sides = [
             Side::new("S3", replay(&keys, &noise, |path| (path.to_owned(), "localhost".to_owned()))),
@@ -65,40 +57,9 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
                 report.add_errors(tally.errors);
             }
         }
-        let [s3, website] = &sides;
-        let part = website.rate() / s3.rate();
-        for (side, part) in [(s3, 1.0), (website, part)] {
-            let micros = side.server_cpu.as_secs_f64() * 1e6 / side.operations.max(1) as f64;
-            println!(
-                "{connections:>11}  {:>8}  {:>10.0}  {micros:>8.1}  {:>7.1}%",
-                side.name,
-                side.rate(),
-                part * 100.0
-            );
-        }
-        println!("{:>11}  at least {:.0} % of S3: {}", "", MARK * 100.0, if part >= MARK { "met" } else { "MISSED" });
+        Side::print(&sides, connections, MARK);
     }
     Ok(())
-}
-
-impl Side {
-    fn new(name: &'static str, work: Work) -> Self {
-        Self { name, work: Arc::new(work), operations: 0, seconds: 0.0, server_cpu: Duration::ZERO }
-    }
-
-    async fn turn(&mut self, target: &Target, connections: u16, noise: &Noise, time: Duration) -> Result<Tally> {
-        let cpu = || target.process.map(Process::cpu).transpose();
-        let before = cpu()?.unwrap_or_default();
-        let tally = load::run(target, connections, &self.work, noise, Until::Time(time)).await?;
-        self.server_cpu += cpu()?.unwrap_or_default().saturating_sub(before);
-        self.operations += tally.operations();
-        self.seconds += tally.elapsed.as_secs_f64();
-        Ok(tally)
-    }
-
-    fn rate(&self) -> f64 {
-        self.operations as f64 / self.seconds.max(1e-9)
-    }
 }
 
 /// A bucket that everybody may read, and its website.

@@ -45,13 +45,20 @@ pub(super) fn cache() -> LoggingCache {
     Cache::new(CACHED_BUCKETS)
 }
 
+/// What the lines of one bucket have in common, made once for each generation of the bucket's settings.
+#[derive(Debug)]
+pub struct LogOrigin {
+    /// The configuration by which they are logged.
+    pub logging: Arc<Logging>,
+    /// Whose requests they tell of.
+    pub source: LogSource,
+}
+
 /// A line on its way into a log.
 #[derive(Debug)]
 pub struct LoggedLine {
-    /// The configuration by which it is logged.
-    pub logging: Arc<Logging>,
-    /// Whose request it tells of.
-    pub source: LogSource,
+    /// Where it comes from, and how that is logged.
+    pub origin: Arc<LogOrigin>,
     /// When that came.
     pub time: Timestamp,
     /// The line, with its end.
@@ -214,16 +221,18 @@ impl Objects {
     pub async fn stage_access_logs(&self, lines: Vec<LoggedLine>, figures: &AccessLogFigures) -> Result<()> {
         let count = lines.len() as u64;
         let mut rows = Vec::new();
-        let mut open: HashMap<Destination, String> = HashMap::new();
-        for LoggedLine { logging, source, time, text } in lines {
-            let destination = Destination { day: logging.day(time.0), logging: (*logging).clone(), source };
-            let gathered = open.entry(destination.clone()).or_default();
+        // By the origin's address, which stays its own as long as it is held here.
+        let mut open: HashMap<(usize, Option<i64>), (Arc<LogOrigin>, String)> = HashMap::new();
+        for LoggedLine { origin, time, text } in lines {
+            let day = origin.logging.day(time.0);
+            let address = Arc::as_ptr(&origin).addr();
+            let (origin, gathered) = open.entry((address, day)).or_insert((origin, String::new()));
             if gathered.len() + text.len() > MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES && !gathered.is_empty() {
-                rows.push(StagedLines { destination, lines: std::mem::take(gathered) }.encode());
+                rows.push(staged_row(origin, day, std::mem::take(gathered)));
             }
             gathered.push_str(&text);
         }
-        rows.extend(open.into_iter().map(|(destination, lines)| StagedLines { destination, lines }.encode()));
+        rows.extend(open.into_iter().map(|((_, day), (origin, lines))| staged_row(&origin, day, lines)));
         let staged = self.store.stage_access_logs(rows).await;
         let counter = if staged.is_ok() { &figures.staged } else { &figures.dropped };
         counter.fetch_add(count, Ordering::Relaxed);
@@ -308,6 +317,11 @@ impl Objects {
     }
 }
 
+fn staged_row(origin: &LogOrigin, day: Option<i64>, lines: String) -> Vec<u8> {
+    let (logging, source) = ((*origin.logging).clone(), origin.source.clone());
+    StagedLines { destination: Destination { logging, source, day }, lines }.encode()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,16 +334,16 @@ mod tests {
             key_format: None,
         };
         let source = LogSource { bucket: "s".to_owned(), account: "1".to_owned(), region: "r".to_owned() };
-        LoggedLine { logging: Arc::new(logging), source, time: Timestamp(0), text: text.to_owned() }
+        let origin = Arc::new(LogOrigin { logging: Arc::new(logging), source });
+        LoggedLine { origin, time: Timestamp(0), text: text.to_owned() }
     }
 
     #[test]
     fn golden_bytes_of_configuration_and_lines() {
-        let LoggedLine { logging, source, .. } = line("");
-        assert_eq!(logging.encode(), [1, 1, b't', 0, 0, 0]);
-        let destination = Destination { logging: (*logging).clone(), source, day: Some(3) };
-        let staged = StagedLines { destination, lines: "l\n".to_owned() };
-        assert_eq!(staged.encode(), [1, 1, b't', 0, 0, 0, 1, b's', 1, b'1', 1, b'r', 1, 6, 2, b'l', b'\n']);
+        let LoggedLine { origin, .. } = line("");
+        assert_eq!(origin.logging.encode(), [1, 1, b't', 0, 0, 0]);
+        let staged = staged_row(&origin, Some(3), "l\n".to_owned());
+        assert_eq!(staged, [1, 1, b't', 0, 0, 0, 1, b's', 1, b'1', 1, b'r', 1, 6, 2, b'l', b'\n']);
     }
 
     #[tokio::test]

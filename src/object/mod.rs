@@ -32,7 +32,7 @@ use storage::Store;
 use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
-pub use access_log::{AccessLog, AccessLogFigures, LoggedLine, LoggedLines};
+pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLine, LoggedLines};
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
 pub use annotations::{AnnotationChange, AnnotationPage, Annotated, ListAnnotations, NewAnnotation};
 pub use append::AppendObject;

@@ -1,14 +1,16 @@
 //! A request as lines of access logs: what is kept of its head, what is known when it has been answered, and the lines
 //! when the answer's last byte has gone.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use percent_encoding::percent_decode_str;
+use quick_cache::sync::Cache;
 use s3s::{Body, HttpResponse};
 use storage::index::records::BucketRecord;
-use storage::types::Timestamp;
+use storage::types::{BucketId, Timestamp};
 
 use super::context::RequestContext;
 use super::host::Domains;
@@ -16,8 +18,8 @@ use super::query;
 use super::target::{self, Target};
 use crate::accounts::Accounts;
 use crate::identity::Caller;
-use crate::object::{AccessLog, LoggedLine, Objects};
-use crate::rules::access_log::{self, Line, LogSource, Logging};
+use crate::object::{AccessLog, LogOrigin, LoggedLine, Objects};
+use crate::rules::access_log::{self, Line, LogSource};
 use crate::rules::iam::Principal;
 
 /// What is kept of a request's head. Nothing of it is copied: headers and URI share their bytes.
@@ -48,8 +50,8 @@ impl Heard {
         Self { at: Timestamp::now(), uri: request.uri().clone(), version: request.version(), headers }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -81,18 +83,27 @@ pub(super) struct BatchDeletion {
 }
 
 /// A bucket whose requests are logged.
-struct Logged {
-    bucket: BucketRecord,
-    account: String,
-    logging: Arc<Logging>,
+pub(super) struct Logged {
+    owner: String,
+    origin: Arc<LogOrigin>,
+}
+
+/// Buckets whose requests are logged, by generation: what is made of their settings for each line is made once.
+pub(super) type LoggedBuckets = Cache<(BucketId, u64), Arc<Logged>>;
+
+/// Buckets that are kept so.
+const CACHED_BUCKETS: usize = 1_024;
+
+pub(super) fn cache() -> LoggedBuckets {
+    Cache::new(CACHED_BUCKETS)
 }
 
 /// What will be written of a request when its answer has ended.
 pub(super) struct Pending {
     log: AccessLog,
     heard: Heard,
-    bucket: Option<Logged>,
-    source: Option<Logged>,
+    bucket: Option<Arc<Logged>>,
+    source: Option<Arc<Logged>>,
     is_virtual: bool,
     object_size: Option<u64>,
     answered: Instant,
@@ -105,6 +116,7 @@ pub(super) struct AccessLogs {
     pub objects: Objects,
     pub accounts: Arc<Accounts>,
     pub domains: Domains,
+    pub known: Arc<LoggedBuckets>,
 }
 
 impl AccessLogs {
@@ -143,7 +155,7 @@ impl AccessLogs {
         }))
     }
 
-    async fn logged(&self, bucket: &BucketRecord) -> Option<Logged> {
+    async fn logged(&self, bucket: &BucketRecord) -> Option<Arc<Logged>> {
         let logging = match self.objects.bucket_logging(bucket).await {
             Ok(logging) => logging?,
             Err(error) => {
@@ -152,9 +164,17 @@ impl AccessLogs {
                 return None;
             }
         };
+        let key = (bucket.id, bucket.generation);
+        if let Some(known) = self.known.get(&key) {
+            return Some(known);
+        }
         let account = self.accounts.by_canonical_id(&bucket.owner);
         let account = account.map_or_else(|| bucket.owner.clone(), |account| account.id.clone());
-        Some(Logged { bucket: bucket.clone(), account, logging })
+        let source = LogSource { bucket: bucket.name.clone(), account, region: bucket.region.clone() };
+        let origin = Arc::new(LogOrigin { logging, source });
+        let logged = Arc::new(Logged { owner: bucket.owner.clone(), origin });
+        self.known.insert(key, Arc::clone(&logged));
+        Some(logged)
     }
 }
 
@@ -203,7 +223,7 @@ impl Pending {
         let name = context.operation().unwrap_or("Unknown");
         let status = ended.status.as_u16();
         if let Some(logged) = &self.bucket {
-            let key = self.key().or_else(|| context.key().map(str::to_owned));
+            let key = self.key(name).or_else(|| context.key().map(str::to_owned));
             let version = query::pairs(&self.heard.uri).find(|(name, _)| name == "versionId");
             let operation = access_log::operation(name, context.method.as_str(), key.is_some());
             let of = Of {
@@ -237,10 +257,12 @@ impl Pending {
         }
     }
 
-    /// The key in the request's path.
-    fn key(&self) -> Option<String> {
-        let path = self.heard.uri.path().trim_start_matches('/');
-        let key = if self.is_virtual { path } else { path.split_once('/').map_or("", |(_, key)| key) };
+    /// The key in the request's path: all of it where the host names the bucket, as that of a website does.
+    fn key(&self, operation: &str) -> Option<String> {
+        let whole = self.is_virtual || operation.starts_with("Website");
+        let path = self.heard.uri.path();
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let key = if whole { path } else { path.split_once('/').map_or("", |(_, key)| key) };
         (!key.is_empty()).then(|| decoded(key))
     }
 
@@ -258,8 +280,8 @@ impl Pending {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let heard_whole = context.body.ended().unwrap_or(ended.started);
         let line = Line {
-            bucket_owner: &logged.bucket.owner,
-            bucket: &logged.bucket.name,
+            bucket_owner: &logged.owner,
+            bucket: &logged.origin.source.bucket,
             time: heard.at.0,
             remote_ip: remote_ip.as_deref(),
             requester: requester.as_deref(),
@@ -284,13 +306,8 @@ impl Pending {
             tls_version: tls_version.as_deref(),
             acl_required: context.needed_acl(),
         };
-        let source = LogSource {
-            bucket: logged.bucket.name.clone(),
-            account: logged.account.clone(),
-            region: logged.bucket.region.clone(),
-        };
-        let (logging, text) = (Arc::clone(&logged.logging), line.render());
-        self.log.note(LoggedLine { logging, source, time: heard.at, text });
+        let (origin, text) = (Arc::clone(&logged.origin), line.render());
+        self.log.note(LoggedLine { origin, time: heard.at, text });
     }
 }
 

@@ -195,6 +195,7 @@ pub fn service(
         objects: objects.clone(),
         accounts: Arc::clone(sts.identities().accounts()),
         domains: domains.clone(),
+        known: Arc::new(access_log::cache()),
     };
     let mut process = [0; 16];
     // The second id only helps to tell processes apart; without randomness they share one.

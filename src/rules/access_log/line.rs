@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write as _};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// Bytes that are kept of what a client chose: of the Request-URI and the key, and of each of its other headers.
 const MAX_URI_BYTES: usize = 8 << 10;
@@ -72,7 +73,7 @@ impl Line<'_> {
         let time = Timestamp::from_millisecond(self.time).unwrap_or_default();
         out.push_str(self.bucket_owner);
         field(&mut out, Some(self.bucket));
-        let _ = write!(out, " [{}]", time.strftime("%d/%b/%Y:%H:%M:%S +0000"));
+        moment(&mut out, time);
         field(&mut out, self.remote_ip);
         field(&mut out, self.requester);
         field(&mut out, Some(self.request_id));
@@ -101,6 +102,15 @@ impl Line<'_> {
         out.push('\n');
         out
     }
+}
+
+/// `[06/Feb/2019:00:00:38 +0000]`, without the detour of a format that is read for each line.
+fn moment(out: &mut String, time: Timestamp) {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let at = TimeZone::UTC.to_datetime(time);
+    let month = usize::try_from(at.month() - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("-");
+    let (day, year, hour, minute, second) = (at.day(), at.year(), at.hour(), at.minute(), at.second());
+    let _ = write!(out, " [{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000]");
 }
 
 fn number(out: &mut String, value: Option<impl Display>) {
@@ -144,6 +154,11 @@ fn key(out: &mut String, key: Option<&str>) {
 }
 
 fn encoded(out: &mut String, text: &str, limit: usize, stays: impl Fn(u8) -> bool) {
+    if text.len() <= limit && text.bytes().all(&stays) {
+        // What is nearly always so, at the cost of one copy.
+        out.push_str(text);
+        return;
+    }
     for byte in text.bytes().take(limit) {
         if stays(byte) {
             out.push(char::from(byte));
