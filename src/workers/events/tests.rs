@@ -154,6 +154,7 @@ impl Bench {
                 data: staged.data(),
                 checksum: None,
                 attributes: Attributes::default(),
+                annotations: None,
             };
             let version = VersionRecord {
                 id: self.store.next_id(view.last_order()),
