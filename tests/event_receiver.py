@@ -62,28 +62,36 @@ class EventReceiver:
 
     def wait(self, wanted, count, what="messages"):
         """The messages for which `wanted(target, document)` holds, when there are `count`."""
+
+        def found(messages):
+            return [message for message in messages if wanted(message[0], message[2])]
+
+        return self._when(found, count, what)
+
+    def records(self, bucket, count, name=None):
+        """The records of a bucket's events when there are `count`, in the order in which they came. What is delivered
+        again, as it may be, counts once."""
+
+        def found(messages):
+            once = {}
+            for target, _, document in messages:
+                for record in document.get("Records", []):
+                    if name in (None, target) and record["s3"]["bucket"]["name"] == bucket:
+                        once.setdefault(json.dumps(record, sort_keys=True), record)
+            return list(once.values())
+
+        return self._when(found, count, f"events of {bucket}")
+
+    def _when(self, found, count, what):
         deadline = time.monotonic() + DEADLINE_SECONDS
         with self._arrived:
             while True:
-                found = [message for message in self._messages if wanted(message[0], message[2])]
-                if len(found) >= count:
-                    return found
+                now = found(self._messages)
+                if len(now) >= count:
+                    return now
                 left = deadline - time.monotonic()
-                assert left > 0, f"{len(found)} of {count} {what} came within {DEADLINE_SECONDS} s: {found}"
+                assert left > 0, f"{len(now)} of {count} {what} came within {DEADLINE_SECONDS} s: {now}"
                 self._arrived.wait(left)
-
-    def records(self, bucket, count, name=None):
-        """The records of a bucket's events, each once, when there are `count`; in their order by sequencer where they
-        have one. What is delivered twice has the same request and sequencer twice."""
-
-        def is_of_bucket(target, document):
-            records = document.get("Records", [])
-            return name in (None, target) and any(each["s3"]["bucket"]["name"] == bucket for each in records)
-
-        found = self.wait(is_of_bucket, count, f"events of {bucket}")
-        once = {json.dumps(record, sort_keys=True): record for _, _, body in found for record in body["Records"]}
-        assert len(once) >= count or len(found) > len(once), f"{len(once)} of {count} events of {bucket}"
-        return list(once.values())
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -31,7 +31,9 @@ class Place:
     def __init__(self, process, events):
         self.process, self.events = process, events
         session = boto3.Session(process.access_key_id, process.secret_access_key, region_name=REGION)
-        options = botocore.config.Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+        options = botocore.config.Config(
+            retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version="s3v4"
+        )
         self.s3 = session.client("s3", endpoint_url=process.endpoint, config=options)
 
     def admin(self, method, path, document=None):

@@ -9,7 +9,7 @@ import uuid
 
 from boto3.s3.transfer import TransferConfig
 from recorded.compare import compare
-from recorded.replay import case, empty_bucket
+from recorded.replay import case, client, empty_bucket
 
 SQS = "TestS3NotificationsToSQS::"
 SNS = "TestS3NotificationsToSns::"
@@ -105,9 +105,11 @@ def _(s):
 
 @case("sqs", SQS + "test_object_created_put_with_presigned_url_upload")
 def _(s):
+    signer = client(s.server, signature_version="s3v4")
+
     def upload(bucket):
-        url = s.client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "key-by-hostname"})
-        request = urllib.request.Request(url, b"something", {"Content-Type": ""}, method="PUT")
+        url = signer.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "key-by-hostname"})
+        request = urllib.request.Request(url, b"something", method="PUT")
         urllib.request.urlopen(request, timeout=30).close()
         return {"messages": records(s, 1, bucket)}
 
