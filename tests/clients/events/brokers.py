@@ -632,7 +632,8 @@ class File(Broker):
 
     def stop(self):
         """A rotation is all that happens to files."""
-        self.path.rename(self.folder / "events.jsonl.1")
+        if self.path.exists():
+            self.path.rename(self.folder / "events.jsonl.1")
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,7 @@
 """One server with a target of every kind, and the brokers behind them, started together."""
 
 import concurrent.futures
+import contextlib
 import os
 import types
 
@@ -34,7 +35,13 @@ class World:
         config = self.folder / "config.toml"
         config.write_text('[events]\nlongest_backoff = "1s"\n' + "".join(self.tables()))
         self.process = ServerProcess(self.folder / "data", self.folder / "server.log", config=config)
-        self.process.start()
+        try:
+            self.process.start()
+        except BaseException:
+            if self.process.process.poll() is not None:
+                # It has said why; there is nothing to stop any more.
+                self.process.process = None
+            raise
 
     def tables(self):
         for name, broker in self.brokers.items():
@@ -44,10 +51,12 @@ class World:
                 yield f'[[event_target]]\nname = "{name}-wrong"\n{head}{wrong}\n'
 
     def close(self):
-        if self.process is not None:
-            self.process.stop()
-        for broker in self.brokers.values():
-            broker.close()
+        """Ends everything, whatever goes wrong with one of them."""
+        with contextlib.ExitStack() as stack:
+            for broker in self.brokers.values():
+                stack.callback(broker.close)
+            if self.process is not None:
+                stack.callback(self.process.stop)
 
 
 @pytest.fixture(scope="session")
