@@ -312,7 +312,10 @@ def test_hosts_of_websites_and_hosts_of_s3(sites_server, site):
     assert listener.get("/", host="www.own-domain.test").data == b"www.own-domain.test"
     assert site.get("/", host="www.own-domain.test").status == 403
     assert listener.get("/_health/ready", host="127.0.0.1").status == 404
-    assert listener.ask("PUT", f"/{site.bucket}/k", host=f"127.0.0.1:{sites_server.site_port}").status == 405
+    for host, status in ((f"127.0.0.1:{sites_server.site_port}", 404), (site.host, 405)):
+        assert listener.ask("PUT", f"/{site.bucket}/k", host=host, body=b"x").status == status, host
+    keys = [entry["Key"] for entry in site.s3.list_objects_v2(Bucket=site.bucket)["Contents"]]
+    assert keys == ["index.html"], "nothing is written through a website's listener"
     assert site.get("/index.html", host=f"{site.bucket}.s3.test").data == site.bucket.encode()
     assert site.get("/_health/ready", host="127.0.0.1").status == 200
     assert site.get("/_health/ready").headers["x-amz-error-code"] == "NoSuchKey"
