@@ -21,8 +21,8 @@ mod list;
 mod listen;
 mod multipart;
 mod put;
-mod rename;
 mod quota;
+mod rename;
 mod tagging;
 mod website;
 
@@ -32,9 +32,9 @@ use storage::Store;
 use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
-pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLine, LoggedLines};
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
-pub use annotations::{AnnotationChange, AnnotationPage, Annotated, ListAnnotations, NewAnnotation};
+pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLine, LoggedLines};
+pub use annotations::{Annotated, AnnotationChange, AnnotationPage, ListAnnotations, NewAnnotation};
 pub use append::AppendObject;
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
@@ -48,8 +48,8 @@ pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
 pub use put::{PutObject, Written};
-pub use rename::RenameObject;
 pub use quota::BucketUsage;
+pub use rename::RenameObject;
 
 use crate::accounts::Accounts;
 use crate::rules::conditions::Current;

@@ -33,11 +33,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
 
-pub(crate) use buckets::MAX_CONFIGS;
 pub use access_logs::MAX_STAGED_LOG_BYTES;
+pub use append::Appended;
+pub(crate) use buckets::MAX_CONFIGS;
 pub use buckets::{BucketCreation, BucketDeletion, NewBucket};
 pub use commit::{Change, Edit, KeyView, Outcome, OverQuota};
-pub use append::Appended;
 pub use identities::{IdentityChange, IdentityRow, MAX_IDENTITY_PAGE};
 pub use list::{Seek, Step};
 #[cfg(feature = "rocks")]

@@ -67,7 +67,11 @@ impl Store {
     }
 
     /// Pins the chunk, and writes it unless the index knows it.
-    pub(crate) async fn place_chunk(self: Arc<Self>, data: Bytes, room: Option<OwnedSemaphorePermit>) -> Result<PlacedChunk> {
+    pub(crate) async fn place_chunk(
+        self: Arc<Self>,
+        data: Bytes,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<PlacedChunk> {
         let id = if data.len() <= HASH_IN_PLACE_BYTES {
             ChunkId::of(&data)
         } else {
