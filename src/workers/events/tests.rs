@@ -149,7 +149,6 @@ impl Bench {
             let view = self.store.view(&self.bucket, &key).await.expect("reads").expect("is there");
             let staged = self.store.object_writer(Some(0)).finish().await.expect("empty");
             let object = ObjectRecord {
-                annotations: None,
                 size: 0,
                 etag: ETag { md5: [0; 16], parts: None },
                 data: staged.data(),
