@@ -71,6 +71,10 @@ test-sdk-rust: build venv ## the AWS SDK for Rust against the real server (compi
 bench: build ## measure PUT, GET, HEAD, LIST, DELETE end to end beside the machine's raw limits
 	@cargo bench --profile release --ignore-rust-version --bench end_to_end $(if $(ARGS),-- $(ARGS))
 
+.PHONY: bench-events
+bench-events: build venv ## measure what events cost: PUTs without a webhook, with a dead and with a healthy one
+	@$(VENV)/bin/python benches/events.py "$$(cargo bench --profile release --ignore-rust-version --bench end_to_end --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*end_to_end[^"]*\)".*/\1/p')" $(ARGS)
+
 .PHONY: bench-authorization
 bench-authorization: build ## time decisions over a user's policies, alone and in small GETs beside root's
 	@cargo bench --profile release --ignore-rust-version --bench authorization
