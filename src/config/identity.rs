@@ -100,7 +100,8 @@ fn audit_kafka(layers: &Layers) -> Result<Option<KafkaTarget>, ConfigError> {
         layers.scalar("audit", "kafka_password_file", |raw| &raw.audit.kafka_password_file),
     ];
     let Some(brokers) = brokers else {
-        let stray = settings.iter().flatten().next();
+        // Saying the default is not asking for Kafka.
+        let stray = settings.iter().flatten().find(|setting| setting.value != "false");
         return stray.map_or(Ok(None), |setting| Err(setting.refuse("this needs audit.kafka_brokers too")));
     };
     let [topic, tls, ca_file, mechanism, username, password, password_file] =

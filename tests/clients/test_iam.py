@@ -12,9 +12,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
-from conftest import REGION
 from server_process import ServerProcess
 
+REGION = "us-east-1"
 ACCOUNT = "000000000001"
 S3_FULL = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
 S3_READ = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
