@@ -15,12 +15,14 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import uuid
 
 import boto3
@@ -81,6 +83,7 @@ class Broker:
     """Whether what is sent while nobody reads can be read later."""
     user = None
     """Whom it runs as, if we are root and it refuses root."""
+    stop_signal = signal.SIGTERM
 
     def __init__(self):
         # Not in pytest's folder, which other users may not enter.
@@ -123,7 +126,7 @@ class Broker:
 
     def stop(self):
         if self.process is not None:
-            self.process.terminate()
+            self.process.send_signal(self.stop_signal)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -240,9 +243,10 @@ class Kafka(Broker):
         for record in self.consumer.consume(1000, 0.05):
             assert record.error() is None, record.error()
             body = json.loads(record.value())
-            (one,) = body["Records"]
-            assert record.key().decode().startswith(one["s3"]["bucket"]["name"] + "/")
             self.bodies.append(body)
+            for one in body.get("Records", []):
+                key = urllib.parse.unquote_plus(one["s3"]["object"]["key"])
+                assert record.key().decode() == f"{one['s3']['bucket']['name']}/{key}"
         return list(self.bodies)
 
 
@@ -503,6 +507,8 @@ class RedisPubSub(Redis):
 class Postgresql(Broker):
     name = kind = "postgresql"
     user = "postgres"
+    # SIGTERM would wait until its clients leave by themselves.
+    stop_signal = signal.SIGINT
     mode = "append"
 
     def start(self):

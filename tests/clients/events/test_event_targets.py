@@ -11,6 +11,7 @@ import pytest
 import urllib3
 from brokers import wait_for
 
+ARRIVAL_SECONDS = 30
 PART = b"p" * (5 << 20)
 EVERYTHING = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:ObjectTagging:*", "s3:ObjectAcl:Put"]
 # What `happenings` does to one key, in order.
@@ -43,19 +44,20 @@ KEY = "in/a key+with ü.txt"
 
 
 def events(broker, bucket):
-    """(name, key, sequencer) of each event of the bucket, as they arrived; what was sent twice counts once."""
+    """(name, key, sequencer) of each event of the bucket, as they arrived; what was sent twice counts once. As on Amazon,
+    events of tags and access control lists have no sequencer."""
     found = []
     for body in broker.received():
         if "detail" in body:
             detail = body["detail"]
             if detail["bucket"]["name"] == bucket:
                 name = (body["detail-type"], detail.get("reason"))
-                found.append((name, detail["object"]["key"], detail["object"]["sequencer"]))
+                found.append((name, detail["object"]["key"], detail["object"].get("sequencer")))
             continue
         for record in body.get("Records", []):
             if record["s3"]["bucket"]["name"] == bucket:
                 item = record["s3"]["object"]
-                found.append((record["eventName"], urllib.parse.unquote_plus(item["key"]), item["sequencer"]))
+                found.append((record["eventName"], urllib.parse.unquote_plus(item["key"]), item.get("sequencer")))
     return list(dict.fromkeys(found))
 
 
@@ -87,6 +89,7 @@ def arrive(broker, bucket, count):
     wait_for(
         lambda: len(events(broker, bucket)) >= count,
         lambda: f"{count} events were expected at {broker.name}, there are {events(broker, bucket)}",
+        ARRIVAL_SECONDS,
     )
     return events(broker, bucket)
 
@@ -133,13 +136,20 @@ def test_every_event_arrives_in_order(broker, connect, s3api, s3, bucket_name):
     expected = EXPECTED_ON_A_BUS if broker.kind == "eventbridge" else EXPECTED
     arrived = arrive(broker, bucket, len(expected))
     assert {key for _, key, _ in arrived} == {KEY}
+    sequenced = [event for event in arrived if event[2]]
+    assert all(re.fullmatch("[0-9A-F]+|[0-9a-f]+", sequencer) for _, _, sequencer in sequenced)
+    # Padded with zeros at the left to the same length, as Amazon says that they are compared.
+    in_order = sorted(sequenced, key=lambda event: event[2].rjust(64, "0"))
+    assert [name for name, _, _ in in_order] == [name for name in expected if has_sequencer(name)]
     if broker.kind in ("sqs", "sns", "eventbridge") and broker.name != "sqs-fifo":
-        # Standard queues keep no order; the sequencers do.
-        arrived.sort(key=lambda event: event[2].rjust(64, "0"))
-    assert [name for name, _, _ in arrived] == expected
-    sequencers = [sequencer for _, _, sequencer in arrived]
-    assert sequencers == sorted(set(sequencers), key=lambda text: text.rjust(64, "0"))
-    assert all(re.fullmatch("[0-9A-F]+", sequencer) for sequencer in sequencers)
+        # Standard queues keep no order.
+        assert sorted(map(str, expected)) == sorted(str(name) for name, _, _ in arrived)
+    else:
+        assert [name for name, _, _ in arrived] == expected
+
+
+def has_sequencer(name):
+    return name.startswith(("ObjectCreated", "ObjectRemoved")) if isinstance(name, str) else name[1] is not None
 
 
 def test_filters_keep_the_rest_away(broker, s3, bucket):
@@ -158,6 +168,8 @@ def test_filters_keep_the_rest_away(broker, s3, bucket):
 def test_a_target_that_was_away_gets_everything(broker, world, s3, bucket):
     if not broker.keeps:
         pytest.skip(f"{broker.name} keeps nothing for readers that are away while it restarts")
+    if broker.kind == "kafka":
+        pytest.skip("a mock cluster in Python cannot be stopped; outbound/events/tests.rs stops one")
     put_configuration(s3, bucket, broker, EVERYTHING)
     numbers = range(9)
     put = lambda number: s3.put_object(Bucket=bucket, Key=f"k{number % 3}-{number}", Body=b"")  # noqa: E731
@@ -169,7 +181,7 @@ def test_a_target_that_was_away_gets_everything(broker, world, s3, bucket):
         for number in numbers[3:]:
             put(number)
     finally:
-        if broker.kind not in ("file", "kafka"):
+        if broker.kind != "file":
             broker.start()
     keys = {f"k{number % 3}-{number}" for number in numbers}
     wait_for(
