@@ -155,8 +155,8 @@ mod tests {
     fn the_table_is_ordered_and_names_nothing_twice() {
         assert!(OPERATIONS.is_sorted_by(|(a, _), (b, _)| a < b));
         assert_eq!(operation("PutObject"), ("PutObject", Acts));
-        assert_eq!(operation("GetBucketWebsite").1, Answers);
-        assert_eq!(operation("PutBucketWebsite").1, NotImplemented);
+        assert_eq!(operation("GetBucketReplication").1, Answers);
+        assert_eq!(operation("PutBucketReplication").1, NotImplemented);
         assert_eq!(operation("InventedOperation"), ("Unknown", NotImplemented));
     }
 }

@@ -37,7 +37,7 @@ fn faults_name_the_key_and_what_would_be_right() {
         ("kind = \"file\"\npath = \"-\"\n", "name is missing"),
         ("name = \"a b\"\nkind = \"file\"\npath = \"-\"\n", "name: write"),
         ("name = \"n\"\nkind = \"file\"\npath = \"-\"\nurl = \"x\"\n", "its keys are"),
-        ("name = \"n\"\nkind = \"webhook\"\nulr = \"x\"\n", "did you mean \"url\""),
+        ("name = \"n\"\nkind = \"webhook\"\nulr = \"x\"\n", "its keys are"),
         ("name = \"n\"\nkind = \"webhook\"\nurl = \"https://u:p@h/\"\n", "credentials do not belong"),
         ("name = \"n\"\nkind = \"webhook\"\nurl = \"ftp://h/\"\n", "https:// or http://"),
         ("name = \"n\"\nkind = \"webhook\"\nurl = \"http://h/\"\nformat = \"xml\"\n", "cloudevents"),

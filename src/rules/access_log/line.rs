@@ -121,12 +121,15 @@ fn number(out: &mut String, value: Option<impl Display>) {
     };
 }
 
-/// A field without quotes: what would end it, or the line, is percent-encoded.
+/// A field without quotes: what would end it, or the line, or make it look like one in quotes or brackets, is
+/// percent-encoded.
 fn field(out: &mut String, text: Option<&str>) {
     out.push(' ');
     match text.filter(|text| !text.is_empty()) {
         None => out.push('-'),
-        Some(text) => encoded(out, text, MAX_HEADER_BYTES, |byte| byte.is_ascii_graphic()),
+        Some(text) => {
+            encoded(out, text, MAX_HEADER_BYTES, |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'['));
+        }
     }
 }
 
