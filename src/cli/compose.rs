@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Extensions;
 use storage::Store;
 use storage::store::{Limits, StoreOptions};
 
 use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
-use crate::config::event_target_of_json;
+use crate::config::{StorageConfig, event_target_of_json};
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
 use crate::object::{AccessLog, Objects, Settings};
@@ -28,14 +29,7 @@ use crate::workers::sessions::SessionsWorker;
 /// When the store cannot be opened: the text says what to do.
 pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let Parts { config, accounts, health, metrics } = parts;
-    let limits = Limits::default();
-    let chunk_bytes = u32::try_from(config.storage.chunk_size.0).unwrap_or(limits.chunk_bytes);
-    let options = StoreOptions {
-        data: config.storage.data.clone(),
-        block_cache_bytes: usize::try_from(config.storage.block_cache_size.0)?,
-        largest_segment_bytes: u32::try_from(config.storage.segment_size.0)?,
-        limits: Limits { chunk_bytes, ..limits },
-    };
+    let options = store_options(&config.storage)?;
     let first_directory = config.storage.data.first().ok_or("no data directory is given")?;
     // Sinks that cannot be opened are an error of the configuration: better now than when the store has recovered.
     let sinks = AuditSinks::open(&config.audit)?;
@@ -85,15 +79,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         reserved: Arc::new(move |path| {
             health_response(path, &health).map(|(status, text)| (status, Bytes::from_static(text.as_bytes())))
         }),
-        connection: |extensions| {
-            let peer = extensions.get::<Peer>();
-            Connection {
-                peer: peer.map(|peer| peer.address),
-                tls: peer.and_then(|peer| peer.tls_version),
-                cipher_suite: peer.and_then(|peer| peer.cipher_suite),
-                to_website: peer.is_some_and(|peer| peer.entrance == Entrance::Websites),
-            }
-        },
+        connection: connection_of,
         audit: sinks.audit(),
         event_targets,
         delivery: Arc::new(delivery.clone()),
@@ -115,4 +101,26 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         Ok(())
     });
     Ok(Composed { service, close })
+}
+
+fn store_options(config: &StorageConfig) -> Result<StoreOptions, Failure> {
+    let limits = Limits::default();
+    let chunk_bytes = u32::try_from(config.chunk_size.0).unwrap_or(limits.chunk_bytes);
+    Ok(StoreOptions {
+        data: config.data.clone(),
+        block_cache_bytes: usize::try_from(config.block_cache_size.0)?,
+        largest_segment_bytes: u32::try_from(config.segment_size.0)?,
+        limits: Limits { chunk_bytes, ..limits },
+    })
+}
+
+/// What the listener knows of a request's connection, in the protocol's terms.
+fn connection_of(extensions: &Extensions) -> Connection {
+    let peer = extensions.get::<Peer>();
+    Connection {
+        peer: peer.map(|peer| peer.address),
+        tls: peer.and_then(|peer| peer.tls_version),
+        cipher_suite: peer.and_then(|peer| peer.cipher_suite),
+        to_website: peer.is_some_and(|peer| peer.entrance == Entrance::Websites),
+    }
 }

@@ -77,7 +77,7 @@ async fn read(call: &Call<'_>, bucket: &BucketRecord, enabled: LoggingEnabled) -
     if granted.len() > MAX_GRANTS {
         return Err(malformed_xml());
     }
-    let target_grants = granted.into_iter().map(|grant| read_grant(call, grant)).collect::<Result<Vec<_>>>()?;
+    let target_grants = granted.into_iter().map(|grant| read_grant(call, &grant)).collect::<Result<Vec<_>>>()?;
     let has_acls = call.objects().bucket_access(&target).await?.ownership.effective().has_acls();
     if !target_grants.is_empty() && !has_acls {
         let message = "The target bucket does not allow ACLs, so the log cannot have target grants.";
@@ -114,7 +114,7 @@ async fn target(call: &Call<'_>, bucket: &BucketRecord, name: &str) -> Result<Bu
     Ok(target)
 }
 
-fn read_grant(call: &Call<'_>, grant: TargetGrant) -> Result<Grant> {
+fn read_grant(call: &Call<'_>, grant: &TargetGrant) -> Result<Grant> {
     let grantee = grant.grantee.as_ref().ok_or_else(malformed_xml)?;
     let permission = grant.permission.as_ref().and_then(|permission| Permission::parse(permission.as_str()));
     let grantee = acl::read_grantee(call.accounts(), grantee).ok_or_else(malformed_xml)??;

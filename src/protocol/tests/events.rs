@@ -7,7 +7,7 @@ use crate::object::{Event, EventName};
 
 /// A configuration with one queue for these events, which nobody validates.
 async fn configure(server: &Server, bucket: &str, events: &[&str]) {
-    let events: String = events.iter().map(|event| format!("<Event>{event}</Event>")).collect();
+    let events = format!("<Event>{}</Event>", events.join("</Event><Event>"));
     let queue = "arn:aws:sqs:us-east-1:111111111111:queue";
     let xml = format!(
         "<NotificationConfiguration><QueueConfiguration><Id>all</Id><Queue>{queue}</Queue>{events}\

@@ -17,12 +17,13 @@ use crate::rules::notification::{Addressee, EventName, Origin};
 
 /// What a target does with a message; `None` takes it.
 type Mood = Option<SendError>;
+type MoodOf = fn(&str) -> Mood;
 
 /// A target that notes what it takes.
 #[derive(Default)]
 struct Receiver {
     /// Asked for each message's key.
-    mood: Mutex<Option<fn(&str) -> Mood>>,
+    mood: Mutex<Option<MoodOf>>,
     hangs: Mutex<bool>,
     got: Mutex<Vec<String>>,
 }
@@ -62,6 +63,7 @@ impl EventSink for Receiver {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "one mood of several")]
 fn is_down(_: &str) -> Mood {
     Some(SendError::Unavailable { message: "connection refused".to_owned() })
 }
@@ -120,7 +122,7 @@ impl Bench {
                 name: (*name).to_owned(),
                 format: EventFormat::S3,
                 limits: *limits,
-                timeout: Duration::from_secs(60),
+                timeout: Duration::from_mins(1),
                 kind: TargetKind::File(FileTarget { path: None }),
             };
             let sink: Arc<dyn EventSink> = Arc::<Receiver>::clone(receiver);

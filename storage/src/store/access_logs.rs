@@ -36,7 +36,9 @@ impl Store {
     pub async fn remove_access_logs(&self, positions: &[u64]) -> Result<()> {
         for some in positions.chunks(BATCH_ROWS) {
             let mut batch = Batch::default();
-            some.iter().for_each(|position| batch.delete(Family::Outbox, keys::access_log(*position)));
+            for position in some {
+                batch.delete(Family::Outbox, keys::access_log(*position));
+            }
             self.commit_batch(batch).await?;
         }
         Ok(())
