@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 
 import pytest
 from sites import let_everybody, make_site, sites_server  # noqa: F401 (a fixture)
@@ -86,8 +87,10 @@ def test_a_browser_visits_shares_and_uploads(chromium, sites_server, run, tmp_pa
         "form": form,
         "folder": str(tmp_path),
     }
-    environment = {"CAIRN_BROWSER": json.dumps(prepared)}
-    run("node", "--test", "--test-reporter=spec", "browser.test.js", cwd=SCRIPTS, extra=environment)
+    # Chromium's socket lies in TMPDIR, and a socket's path has room for 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="cairn-", dir="/tmp") as short:
+        environment = {"CAIRN_BROWSER": json.dumps(prepared), "TMPDIR": short}
+        run("node", "--test", "--test-reporter=spec", "browser.test.js", cwd=SCRIPTS, extra=environment)
     uploaded = api.s3.get_object(Bucket=api.bucket, Key="uploads/photo of a cat.txt")["Body"].read()
     assert uploaded == b"meow"
     written = api.s3.head_object(Bucket=api.bucket, Key="written")

@@ -556,35 +556,28 @@ class PostgresqlUpsert(Postgresql):
 
 
 class Moto(Broker):
-    """Amazon's services, as moto plays them. It forgets everything when it ends, so each start makes the queue anew."""
+    """Amazon's services, as moto plays them (moto_server.py). It forgets everything when it ends."""
 
     name = kind = "sqs"
     queue = "s3-events"
-    attributes = {}
 
     def start(self):
         for module in ["moto", "flask", "flask_cors"]:
             needs(module)
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", self.port]
+        script = pathlib.Path(__file__).with_name("moto_server.py")
+        command = [sys.executable, script, self.port, self.queue]
         self.spawn(*command, env={"MOTO_IAM_LOAD_MANAGED_POLICIES": "false"})
         session = boto3.Session("mock", "mock", region_name="us-east-1")
         config = botocore.config.Config(retries={"total_max_attempts": 1})
-        self.client = lambda service: session.client(service, endpoint_url=self.endpoint, config=config)
-        self.sqs = self.client("sqs")
-        create = lambda: self.sqs.create_queue(QueueName=self.queue, Attributes=self.attributes)  # noqa: E731
-        self.queue_url = wait_for(create, lambda: f"no queue\n{self.log()}")["QueueUrl"]
-        self.prepare()
-
-    def prepare(self):
-        pass
+        self.sqs = session.client("sqs", endpoint_url=self.endpoint, config=config)
+        self.queue_url = f"{self.endpoint}/123456789012/{self.queue}"
 
     @property
     def endpoint(self):
         return f"http://127.0.0.1:{self.port}"
 
     def settings(self):
-        url = f"{self.endpoint}/123456789012/{self.queue}"
-        return toml(queue_url=url, access_key_id="mock", secret_access_key="mock")
+        return toml(queue_url=self.queue_url, access_key_id="mock", secret_access_key="mock")
 
     def received(self):
         while True:
@@ -600,17 +593,10 @@ class Moto(Broker):
 class MotoFifo(Moto):
     name = "sqs-fifo"
     queue = "s3-events.fifo"
-    attributes = {"FifoQueue": "true"}
 
 
 class MotoSns(Moto):
     name = kind = "sns"
-
-    def prepare(self):
-        sns = self.client("sns")
-        topic = sns.create_topic(Name="s3-events")["TopicArn"]
-        queue = f"arn:aws:sqs:us-east-1:123456789012:{self.queue}"
-        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
 
     def settings(self):
         arn = "arn:aws:sns:us-east-1:123456789012:s3-events"
@@ -619,12 +605,6 @@ class MotoSns(Moto):
 
 class MotoEventBridge(Moto):
     name = kind = "eventbridge"
-
-    def prepare(self):
-        events = self.client("events")
-        events.put_rule(Name="all", EventPattern=json.dumps({"source": ["aws.s3"]}))
-        queue = f"arn:aws:sqs:us-east-1:123456789012:{self.queue}"
-        events.put_targets(Rule="all", Targets=[{"Id": "queue", "Arn": queue}])
 
     def settings(self):
         return toml(event_bus="default", endpoint=self.endpoint, access_key_id="mock", secret_access_key="mock")
