@@ -28,6 +28,7 @@ const OWNERSHIP: u8 = 34;
 const PUBLIC_ACCESS_BLOCK: u8 = 35;
 pub(super) const CORS: u8 = 36;
 pub(super) const NOTIFICATION: u8 = 37;
+pub(super) const OBJECT_LOCK: u8 = 41;
 pub(super) const QUOTA: u8 = 64;
 pub(super) const LOGGING: u8 = 65;
 const ABAC: u8 = 60;
@@ -112,6 +113,8 @@ pub struct NewBucketAccess {
     pub acl: Option<Acl>,
     /// Tags.
     pub tags: Vec<(String, String)>,
+    /// Whether its versions can be locked.
+    pub object_lock: bool,
 }
 
 /// A bucket's policy as it is stored.
@@ -323,7 +326,10 @@ impl Objects {
         origin: &Arc<Origin>,
     ) -> Result<Option<VersionLabel>> {
         let cause = Cause { event: EventName::ObjectAclPut, origin: Arc::clone(origin) };
-        let set = |object: &mut ObjectRecord| set_object_acl(&mut object.attributes, acl);
+        let set = |object: &mut ObjectRecord| {
+            set_object_acl(&mut object.attributes, acl);
+            Ok(())
+        };
         self.update_object(bucket, key, version, set, Some(&cause)).await
     }
 }

@@ -60,11 +60,16 @@ impl Objects {
             region: self.region().to_owned(),
             created: Timestamp::now(),
             configs: access.configs(self.settings.default_ownership),
+            object_lock: access.object_lock,
         };
         match self.store.create_bucket(new).await? {
             BucketCreation::Created(_) => Ok(BucketCreated::New),
             BucketCreation::Exists(bucket) => {
                 bucket_name::create_again(name, &bucket.owner, owner, &bucket.region, &access.tags)?;
+                if access.object_lock && !bucket.object_lock {
+                    // It would be said to be created with what it does not have.
+                    return Err(Refusal::from(Code::BucketAlreadyOwnedByYou).with("BucketName", name).into());
+                }
                 Ok(BucketCreated::AlreadyYours)
             }
         }
@@ -107,9 +112,23 @@ impl Objects {
     }
 
     /// Enables or suspends versioning. Once a bucket was versioned it never goes back to unversioned.
+    ///
+    /// # Errors
+    /// `InvalidBucketState` where versions can be locked: they must be kept.
     pub async fn set_versioning(&self, name: &str, versioning: Versioning) -> Result<()> {
-        let updated = self.store.update_bucket(name, |bucket| bucket.versioning = versioning).await?;
-        updated.map(|_| ()).ok_or_else(|| Refusal::no_such_bucket(name).into())
+        let change = |bucket: &mut BucketRecord| {
+            if !bucket.object_lock {
+                bucket.versioning = versioning;
+            }
+        };
+        match self.store.update_bucket(name, change).await? {
+            None => Err(Refusal::no_such_bucket(name).into()),
+            Some(bucket) if bucket.versioning != versioning => {
+                let message = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
+                Err(Refusal::new(Code::InvalidBucketState, message).into())
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// A bucket's tags; `NoSuchTagSet` when it has none.

@@ -10,6 +10,7 @@ use storage::types::Timestamp;
 use super::event::{EventName, Origin, Told, telling};
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention, current_state, known};
 use crate::rules::conditions::DeleteCondition;
+use crate::rules::object_lock::Bypass;
 use crate::rules::versioning::{self, Deletion, Fate, Replacement};
 
 /// Deletions of one request that are under way at a time: enough to share commits.
@@ -28,6 +29,8 @@ pub struct DeleteObject {
     pub version: Option<VersionLabel>,
     /// What must hold of the key's current object.
     pub condition: DeleteCondition,
+    /// Whether a governance retention may be ended early.
+    pub bypass: Bypass,
     /// Who deletes. What the server deletes by itself is an expiration.
     pub origin: Arc<Origin>,
 }
@@ -65,7 +68,7 @@ impl Objects {
             }
             let decision = match request.version {
                 None => self.delete_current(view, &request.owner, &request.origin).await?,
-                Some(label) => self.delete_version(view, label, &request.origin).await?,
+                Some(label) => self.delete_version(view, label, &request.origin, request.bypass).await?,
             };
             match decision {
                 Decision::Nothing(deleted) => return Ok(deleted),
@@ -91,12 +94,13 @@ impl Objects {
         match versioning::delete(view.bucket.versioning, current, null_order) {
             Deletion::Remove => {
                 let event = self.event(&view, removal(origin), origin, Told::removed(None)).await?;
-                let changes = match view.current {
+                let changes = match &view.current {
                     // Amazon S3 tells of the deletion of what is not there, too.
                     None if event.is_none() => return Ok(Decision::Nothing(Deleted::default())),
                     None => Vec::new(),
                     Some(_) => vec![Change::RemoveCurrent],
                 };
+                self.check_removals(&view, &changes, Bypass::Nothing)?;
                 Ok(Decision::commit(telling(view.edit(changes, None), event), Deleted::default()))
             }
             Deletion::Mark(replacement) => {
@@ -130,16 +134,25 @@ impl Objects {
         {
             changes.push(Change::RemoveNoncurrent(null));
         }
+        // No bucket with object lock replaces versions. Should one, what is locked stays.
+        self.check_removals(view, &changes, Bypass::Nothing)?;
         Ok(changes)
     }
 
-    async fn delete_version(&self, view: KeyView, label: VersionLabel, origin: &Origin) -> Result<Decision> {
+    async fn delete_version(
+        &self,
+        view: KeyView,
+        label: VersionLabel,
+        origin: &Origin,
+        bypass: Bypass,
+    ) -> Result<Decision> {
         let labelled = |deleted: Deleted| match view.bucket.versioning {
             Versioning::Unversioned => Deleted { label: Some(VersionLabel::Null), ..deleted },
             Versioning::Enabled | Versioning::Suspended => deleted,
         };
         let deleted = labelled(Deleted { label: Some(label), delete_marker: false });
         if let Some(current) = view.current.as_ref().filter(|current| VersionLabel::of(current) == label) {
+            self.check_removals(&view, &[Change::RemoveCurrent], bypass)?;
             return self.remove_current(current.clone(), view, deleted, origin).await;
         }
         let Some(version) = self.noncurrent_labelled(&view, label).await? else {
@@ -153,6 +166,7 @@ impl Objects {
         let nothing_left = view.current.is_none() && newest.len() < 2;
         let head = head_without(&view, version.id.order, nothing_left);
         let mut changes = vec![Change::RemoveNoncurrent(version)];
+        self.check_removals(&view, &changes, bypass)?;
         changes.extend(next.filter(|next| next.object().is_some()).cloned().map(Change::Promote));
         let event = self.event(&view, removal(origin), origin, Told::removed(label.id())).await?;
         Ok(Decision::commit(telling(view.edit(changes, head), event), deleted))

@@ -20,6 +20,7 @@ mod get;
 mod list;
 mod listen;
 mod multipart;
+mod object_lock;
 mod put;
 mod quota;
 mod rename;
@@ -47,6 +48,7 @@ pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
+pub use object_lock::{LockClock, lock_of, set_lock};
 pub use put::{PutObject, Written};
 pub use quota::BucketUsage;
 pub use rename::RenameObject;
@@ -87,12 +89,15 @@ pub struct Objects {
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
+    default_retentions: Arc<object_lock::DefaultRetentionCache>,
+    lock_clock: Arc<LockClock>,
 }
 
 impl Objects {
     /// Operations on what `store` holds.
     #[must_use]
     pub fn new(store: Arc<Store>, settings: Settings) -> Self {
+        let lock_clock = LockClock::system(store.latest_time());
         Self {
             store,
             settings: Arc::new(settings),
@@ -105,6 +110,8 @@ impl Objects {
             websites: Arc::new(website::cache()),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
+            default_retentions: Arc::new(object_lock::cache()),
+            lock_clock: Arc::new(lock_clock),
         }
     }
 

@@ -121,13 +121,14 @@ impl Objects {
     ) -> Result<(Edit, Written)> {
         let null_order = view.head.as_ref().and_then(|head| head.null_order);
         let replacement = versioning::replace(view.bucket.versioning, view.current.as_ref().map(known), null_order);
-        let version = VersionRecord {
+        let mut version = VersionRecord {
             id: self.store.next_id(view.last_order()),
             null: replacement.null,
             modified: Timestamp::now(),
             owner: owner.to_owned(),
             content: Content::Object(object),
         };
+        self.lock_new_version(&view.bucket, &mut version).await?;
         let label =
             VersionLabel::in_bucket(view.bucket.versioning, &version).filter(|label| *label != VersionLabel::Null);
         let mut changes = self.make_way(&view, replacement).await?;

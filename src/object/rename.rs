@@ -128,13 +128,14 @@ impl Objects {
     ) -> Result<Edit> {
         let null_order = view.head.as_ref().and_then(|head| head.null_order);
         let replacement = versioning::replace(view.bucket.versioning, view.current.as_ref().map(known), null_order);
-        let arrived = VersionRecord {
+        let mut arrived = VersionRecord {
             id: self.store.next_id(view.last_order()),
             null: replacement.null,
             modified: version.modified,
             owner: version.owner.clone(),
             content: Content::Object(object),
         };
+        self.lock_new_version(&view.bucket, &mut arrived).await?;
         let mut changes = self.make_way(&view, replacement).await?;
         let head = head_after(&view, replacement, arrived.id.order);
         let told = Told { time: Timestamp::now(), ..Told::written(view.bucket.versioning, &arrived) };

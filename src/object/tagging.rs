@@ -31,24 +31,28 @@ impl Objects {
         cause: &Cause,
     ) -> Result<Option<VersionLabel>> {
         tagging::check(Tagged::Object, &tags)?;
-        let set = |object: &mut ObjectRecord| object.attributes.tags.clone_from(&tags);
+        let set = |object: &mut ObjectRecord| {
+            object.attributes.tags.clone_from(&tags);
+            Ok(())
+        };
         self.update_object(bucket, key, version, set, Some(cause)).await
     }
 
     /// Changes what an object, or one of its versions, says about itself; its data and its times stay. Without a cause
-    /// no event tells of it, and none of an access control list that stays the same.
+    /// no event tells of it, and none of an access control list that stays the same. What `change` refuses is refused
+    /// of the object as the commit will find it.
     pub(super) async fn update_object(
         &self,
         bucket: &BucketRecord,
         key: &str,
         version: Option<VersionLabel>,
-        change: impl Fn(&mut ObjectRecord),
+        change: impl Fn(&mut ObjectRecord) -> Result<()>,
         cause: Option<&Cause>,
     ) -> Result<Option<VersionLabel>> {
         for _ in 0..ATTEMPTS {
             let view = self.view(bucket, key).await?;
             let (record, mut object) = self.find_object(&view.bucket, key, version).await?;
-            change(&mut object);
+            change(&mut object)?;
             let label = VersionLabel::in_bucket(view.bucket.versioning, &record);
             let updated = VersionRecord { content: Content::Object(object), ..record.clone() };
             let tells = |cause: &&Cause| cause.event != EventName::ObjectAclPut || updated != record;

@@ -32,20 +32,6 @@ absent! {
     intelligent_tiering_one(GetBucketIntelligentTieringConfigurationInput) -> GetBucketIntelligentTieringConfigurationOutput: "NoSuchConfiguration";
     inventory_one(GetBucketInventoryConfigurationInput) -> GetBucketInventoryConfigurationOutput: "NoSuchConfiguration";
     metrics_one(GetBucketMetricsConfigurationInput) -> GetBucketMetricsConfigurationOutput: "NoSuchConfiguration";
-    object_lock(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput: "ObjectLockConfigurationNotFoundError";
-}
-
-/// S3 refuses to speak of an object's lock where its bucket has none.
-fn without_object_lock<T>() -> Answer<T> {
-    Err(Failure::with_message("InvalidRequest", "Bucket is missing Object Lock Configuration"))
-}
-
-pub(super) async fn retention(_: &Call<'_>, _: GetObjectRetentionInput) -> Answer<GetObjectRetentionOutput> {
-    without_object_lock()
-}
-
-pub(super) async fn legal_hold(_: &Call<'_>, _: GetObjectLegalHoldInput) -> Answer<GetObjectLegalHoldOutput> {
-    without_object_lock()
 }
 
 macro_rules! empty {

@@ -44,6 +44,8 @@ enum When {
     Always,
     /// The request has this header.
     Header(&'static str),
+    /// The request has this header, and it says yes.
+    HeaderSaysYes(&'static str),
     /// The request says something about an access control list.
     AclHeaders,
 }
@@ -75,6 +77,11 @@ impl Action {
         Self { when: When::Header(header), ..self }
     }
 
+    /// Only where the request has this header, and it says yes.
+    const fn with_yes(self, header: &'static str) -> Self {
+        Self { when: When::HeaderSaysYes(header), ..self }
+    }
+
     /// Only where the request says something about an access control list.
     const fn with_acl(self) -> Self {
         Self { when: When::AclHeaders, ..self }
@@ -95,6 +102,9 @@ impl Action {
         match self.when {
             When::Always => true,
             When::Header(name) => headers.contains_key(name),
+            When::HeaderSaysYes(name) => {
+                headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+            }
             When::AclHeaders => says_acl(headers),
         }
     }
@@ -147,6 +157,12 @@ pub(super) const READS_ANNOTATIONS: Action =
 /// What a copy that keeps annotations needs of its destination.
 pub(super) const WRITES_ANNOTATIONS: Action = key("s3:PutObjectAnnotation");
 
+/// What seeing a version's retention with it needs.
+pub(super) const READS_RETENTION: Action = object("s3:GetObjectRetention");
+
+/// What seeing a version's legal hold with it needs.
+pub(super) const READS_LEGAL_HOLD: Action = object("s3:GetObjectLegalHold");
+
 /// What the creation of a bucket with tags needs too.
 pub(super) const TAGS_NEW_BUCKET: Action = new_bucket("s3:TagResource");
 
@@ -165,7 +181,7 @@ const WRITES: &[Action] = &[
 /// Deleting a key, or a version of it.
 const DELETES: &[Action] = &[
     key("s3:DeleteObject").or_versioned("s3:DeleteObjectVersion").granted_by(Permission::Write),
-    key("s3:BypassGovernanceRetention").with("x-amz-bypass-governance-retention"),
+    key("s3:BypassGovernanceRetention").with_yes("x-amz-bypass-governance-retention"),
 ];
 
 /// Of each operation of [`super::operations::OPERATIONS`], in the same order, what it needs.
@@ -179,8 +195,8 @@ const ACTIONS: &[(&str, &[Action])] = &[
             new_bucket("s3:CreateBucket"),
             new_bucket("s3:PutBucketAcl").with_acl(),
             new_bucket("s3:PutBucketOwnershipControls").with("x-amz-object-ownership"),
-            new_bucket("s3:PutBucketObjectLockConfiguration").with("x-amz-bucket-object-lock-enabled"),
-            new_bucket("s3:PutBucketVersioning").with("x-amz-bucket-object-lock-enabled"),
+            new_bucket("s3:PutBucketObjectLockConfiguration").with_yes("x-amz-bucket-object-lock-enabled"),
+            new_bucket("s3:PutBucketVersioning").with_yes("x-amz-bucket-object-lock-enabled"),
         ],
     ),
     ("CreateBucketMetadataConfiguration", &[bucket("s3:CreateBucketMetadataTableConfiguration")]),
@@ -300,7 +316,7 @@ const ACTIONS: &[(&str, &[Action])] = &[
         "PutObjectRetention",
         &[
             object("s3:PutObjectRetention"),
-            object("s3:BypassGovernanceRetention").with("x-amz-bypass-governance-retention"),
+            object("s3:BypassGovernanceRetention").with_yes("x-amz-bypass-governance-retention"),
         ],
     ),
     ("PutObjectTagging", &[tags("s3:PutObjectTagging").or_versioned("s3:PutObjectVersionTagging")]),

@@ -11,7 +11,7 @@ use storage::index::records::{BucketRecord, Versioning};
 
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, convert, ownership};
+use super::{acl, convert, object_lock, ownership};
 use crate::object::{BucketCreated, ListBuckets, NewBucketAccess};
 use crate::rules::{Code, Refusal, tagging};
 
@@ -34,7 +34,8 @@ pub(super) async fn create(call: &Call<'_>, input: CreateBucketInput) -> Result<
     let owner = call.owner()?;
     let ownership = ownership::asked(call)?;
     let acl = acl::of_new_bucket(call, ownership.unwrap_or(call.objects().default_ownership()))?;
-    let access = NewBucketAccess { ownership, acl, tags };
+    let object_lock = object_lock::asked_of_new_bucket(input.object_lock_enabled_for_bucket);
+    let access = NewBucketAccess { ownership, acl, tags, object_lock };
     match call.objects().create_bucket(&owner, &input.bucket, location, access.clone()).await? {
         BucketCreated::New => {}
         // Creating again changes nothing but the access control list, and is refused where it would change more.

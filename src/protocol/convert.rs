@@ -47,6 +47,19 @@ pub(super) fn timestamp(time: Timestamp) -> dto::Timestamp {
     dto::Timestamp::from(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
+/// A time for s3s, as exact as XML can have it: milliseconds since 1970.
+pub(super) fn exact_timestamp(milliseconds: i64) -> dto::Timestamp {
+    dto::Timestamp::from(UNIX_EPOCH + Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0)))
+}
+
+/// A time of s3s's in milliseconds since 1970.
+pub(super) fn milliseconds(time: &dto::Timestamp) -> Option<i64> {
+    let mut text = Vec::new();
+    time.format(dto::TimestampFormat::DateTime, &mut text).ok()?;
+    let time: jiff::Timestamp = String::from_utf8(text).ok()?.parse().ok()?;
+    Some(time.as_millisecond())
+}
+
 /// A time as HTTP writes it (RFC 9110, section 5.6.7).
 pub(super) fn http_date(time: Timestamp) -> String {
     let time = jiff::Timestamp::from_second(time.0.div_euclid(1_000)).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::convert::{self, set_checksum, stated_attributes};
 use super::error::{Failure, Result};
 use super::objects::{class_and_tags, write_condition};
 use super::s3::Call;
-use super::{acl, query};
+use super::{acl, object_lock, query};
 use crate::object::{self, CopiedAnnotations, CopyAttributes, NewStorageClass, Source};
 use crate::rules::conditions::{CopySourceConditions, ReadConditions};
 use crate::rules::{Refusal, checksums, multipart};
@@ -83,6 +83,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     let access = acl::of_new_object(call).await?;
     let mut kept = Attributes::default();
     access.give_to(&mut kept);
+    object_lock::give_to(&mut kept, call)?;
     let (class, tags) = class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
     let storage_class =
         if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };

@@ -76,6 +76,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidRange", 416, ""),
     ("InvalidRedirectLocation", 400, ""),
     ("InvalidRequest", 400, "Invalid Request"),
+    ("InvalidRetentionPeriod", 400, ""),
     ("InvalidStorageClass", 400, ""),
     ("InvalidTag", 400, ""),
     ("InvalidTargetBucketForLogging", 400, "The target bucket for logging does not exist"),
@@ -108,6 +109,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("NoSuchConfiguration", 404, "The specified configuration does not exist."),
     ("NoSuchKey", 404, "The specified key does not exist."),
     ("NoSuchLifecycleConfiguration", 404, "The lifecycle configuration does not exist"),
+    ("NoSuchObjectLockConfiguration", 404, ""),
     ("NoSuchPublicAccessBlockConfiguration", 404, "The public access block configuration was not found"),
     ("NoSuchTagSet", 404, ""),
     ("NoSuchUpload", 404, ""),
@@ -116,7 +118,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("NotFound", 404, "There is nothing at this path."),
     ("NotImplemented", 501, "A header you provided implies functionality that is not implemented"),
     ("NotModified", 304, ""),
-    ("ObjectLockConfigurationNotFoundError", 404, "Object Lock configuration does not exist for this bucket"),
+    ("ObjectLockConfigurationNotFoundError", 404, ""),
     ("OperationAborted", 409, ""),
     ("OwnershipControlsNotFoundError", 404, "The bucket ownership controls were not found"),
     ("PreconditionFailed", 412, ""),
@@ -186,6 +188,11 @@ impl Failure {
             details.push((name, value.into()));
         }
         self
+    }
+
+    /// Whether it says that the caller may not.
+    pub(super) fn is_denial(&self) -> bool {
+        matches!(self, Self::Protocol { code: "AccessDenied", .. })
     }
 
     /// What was added to the protocol's refusal under this name.

@@ -35,18 +35,15 @@ pub(super) fn refuse_unknown_queries(operation: &str, uri: &Uri) -> Result<()> {
 }
 
 /// Prefixes and names of headers that ask for a feature that is not there, whatever their value.
-const UNSUPPORTED: &[&str] =
-    &["x-amz-copy-source-server-side-encryption-", "x-amz-object-lock-", "x-amz-server-side-encryption"];
+const UNSUPPORTED: &[&str] = &["x-amz-copy-source-server-side-encryption-", "x-amz-server-side-encryption"];
 
 /// Headers that ask for what is the case anyway with these values, and for a missing feature with any other.
-const ONLY_WITH: &[(&str, &[&str])] =
-    &[("x-amz-bucket-namespace", &["global"]), ("x-amz-bucket-object-lock-enabled", &["False", "false"])];
+const ONLY_WITH: &[(&str, &[&str])] = &[("x-amz-bucket-namespace", &["global"])];
 
-/// Refuses headers that ask for encryption, object lock and the like.
+/// Refuses headers that ask for encryption and the like.
 ///
 /// # Errors
-/// `NotImplemented` with the header's name; `InvalidArgument` where S3 itself refuses the header on a bucket without
-/// the feature.
+/// `NotImplemented` with the header's name.
 pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
     for (name, value) in headers {
         let name = name.as_str();
@@ -59,24 +56,30 @@ pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
         if other_value || UNSUPPORTED.iter().any(|prefix| name.starts_with(prefix)) {
             return Err(Failure::new("NotImplemented").with("Header", name));
         }
-        if name == "x-amz-bypass-governance-retention" {
-            let message = format!("{name} is only applicable to Object Lock enabled buckets.");
-            return Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", name));
-        }
     }
     Ok(())
 }
 
-/// Headers that one operation takes, and that would be ignored by any other.
-const ONLY_OF: &[(&str, &str)] =
-    &[("x-amz-object-annotation-directive", "CopyObject"), ("x-amz-write-offset-bytes", "PutObject")];
+/// Operations that make an object and may lock it.
+const LOCKING: &[&str] = &["CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"];
+
+/// Headers that some operations take, and that would be ignored by any other.
+const ONLY_OF: &[(&str, &[&str])] = &[
+    ("x-amz-bucket-object-lock-enabled", &["CreateBucket"]),
+    ("x-amz-bypass-governance-retention", &["DeleteObject", "DeleteObjects", "PutObjectRetention"]),
+    ("x-amz-object-annotation-directive", &["CopyObject"]),
+    ("x-amz-object-lock-legal-hold", LOCKING),
+    ("x-amz-object-lock-mode", LOCKING),
+    ("x-amz-object-lock-retain-until-date", LOCKING),
+    ("x-amz-write-offset-bytes", &["PutObject"]),
+];
 
 /// Refuses headers that the operation does not take and that say what shall be done.
 ///
 /// # Errors
 /// `NotImplemented` with the header's name.
 pub(super) fn refuse_misplaced_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
-    match ONLY_OF.iter().find(|(name, of)| *of != operation && headers.contains_key(*name)) {
+    match ONLY_OF.iter().find(|(name, of)| !of.contains(&operation) && headers.contains_key(*name)) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::new("NotImplemented").with("Header", *name)),
     }
@@ -101,6 +104,9 @@ const WITH_XML_BODY: &[&str] = &[
     "PutBucketVersioning",
     "PutBucketWebsite",
     "PutObjectAcl",
+    "PutObjectLegalHold",
+    "PutObjectLockConfiguration",
+    "PutObjectRetention",
     "PutObjectTagging",
     "PutPublicAccessBlock",
 ];
@@ -147,17 +153,10 @@ mod tests {
             ("x-amz-server-side-encryption", "AES256"),
             ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
             ("x-amz-copy-source-server-side-encryption-customer-key", "x"),
-            ("x-amz-object-lock-mode", "GOVERNANCE"),
-            ("x-amz-bucket-object-lock-enabled", "true"),
         ] {
             assert_eq!(check(name, value).as_deref(), Some("NotImplemented"), "{name}: {value}");
         }
-        assert_eq!(check("x-amz-bypass-governance-retention", "true").as_deref(), Some("InvalidArgument"));
-        for (name, value) in [
-            ("x-amz-acl", "public-read"),
-            ("x-amz-bucket-object-lock-enabled", "false"),
-            ("x-amz-meta-server-side-encryption", "AES256"),
-        ] {
+        for (name, value) in [("x-amz-acl", "public-read"), ("x-amz-meta-server-side-encryption", "AES256")] {
             assert_eq!(check(name, value), None, "{name}: {value}");
         }
     }

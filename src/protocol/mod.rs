@@ -51,6 +51,7 @@ mod listing;
 mod logging;
 mod multipart;
 mod notification;
+mod object_lock;
 mod objects;
 mod operations;
 mod ownership;

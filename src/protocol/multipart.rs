@@ -5,11 +5,11 @@ use s3s::S3Response;
 use s3s::dto::*;
 use storage::index::records::{self, PartRecord, UploadRecord};
 
-use super::acl;
 use super::convert::{self, given_checksums, set_checksum, stated_attributes};
 use super::error::Result;
 use super::objects::{body, class_and_tags, integrity, length, write_condition};
 use super::s3::{Call, malformed_xml};
+use super::{acl, object_lock};
 use crate::object::{self, CompleteUpload};
 use crate::rules::multipart::NamedPart;
 use crate::rules::{Refusal, checksums, listing, multipart};
@@ -46,6 +46,7 @@ pub(super) async fn create(
     let key = input.key.clone();
     let access = acl::of_new_object(call).await?;
     access.give_to(&mut attributes);
+    object_lock::give_to(&mut attributes, call)?;
     let (initiator, owner) = (call.owner()?, access.owner);
     let request = object::CreateUpload { bucket, key, initiator, owner, attributes, checksum };
     let upload = call.objects().create_upload(request).await?;

@@ -13,10 +13,11 @@ use super::access_log::BatchDeletion;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, answer_body, unpack};
+use super::{acl, answer_body, object_lock, unpack};
 use crate::object::{self, AppendObject, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
+use crate::rules::object_lock::Bypass;
 use crate::rules::{Code, Refusal, append, listing, metadata, multipart, tagging};
 
 /// The most keys of one `DeleteObjects`. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
@@ -81,6 +82,9 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         class_and_tags(input.storage_class.as_ref(), input.tagging.as_deref())?;
     let access = acl::of_new_object(call).await?;
     access.give_to(&mut attributes);
+    object_lock::give_to(&mut attributes, call)?;
+    let integrity = integrity(call)?;
+    object_lock::check_integrity(call, &integrity)?;
     let event = if call.is_form() { EventName::ObjectCreatedPost } else { EventName::ObjectCreatedPut };
     let request = PutObject {
         bucket: call.bucket()?.clone(),
@@ -88,7 +92,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         owner: access.owner,
         attributes,
         condition: write_condition(call)?,
-        integrity: integrity(call)?,
+        integrity,
         length: length(input.content_length),
         cause: call.cause(event),
     };
@@ -135,8 +139,9 @@ macro_rules! read_request {
 
 /// What GET and HEAD have in common in their answers.
 macro_rules! read_answer {
-    ($output:ident, $found:expr, $checksum:expr) => {{
+    ($output:ident, $found:expr, $checksum:expr, $lock:expr) => {{
         let found: &Found = $found;
+        let lock: object_lock::Shown = $lock;
         let (object, served) = (&found.object, found.served);
         let stored = |name| stored_header(&object.attributes, name);
         let metadata = object.attributes.metadata.iter().cloned().collect();
@@ -153,6 +158,9 @@ macro_rules! read_answer {
             expires: stored("expires"),
             last_modified: Some(convert::timestamp(found.version.modified)),
             metadata: Some(metadata),
+            object_lock_legal_hold_status: lock.legal_hold,
+            object_lock_mode: lock.mode,
+            object_lock_retain_until_date: lock.until,
             parts_count: found.parts_count.map(|count| convert::number(u64::from(count))),
             storage_class: convert::storage_class_header(object),
             tag_count: convert::tag_count(object),
@@ -192,7 +200,8 @@ async fn shown_checksum(
 pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Response<GetObjectOutput>> {
     let (found, content) = call.objects().get_object(read_request!(call, input)).await?;
     let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
-    let mut output = read_answer!(GetObjectOutput, &found, &checksum);
+    let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
+    let mut output = read_answer!(GetObjectOutput, &found, &checksum, lock);
     output.body = Some(answer_body::streaming(content, found.served.length));
     Ok(with_status_of(&found, output))
 }
@@ -200,7 +209,8 @@ pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Resp
 pub(super) async fn head(call: &Call<'_>, input: HeadObjectInput) -> Result<S3Response<HeadObjectOutput>> {
     let found = call.objects().head_object(read_request!(call, input)).await?;
     let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
-    let output = read_answer!(HeadObjectOutput, &found, &checksum);
+    let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
+    let output = read_answer!(HeadObjectOutput, &found, &checksum, lock);
     let mut response = with_status_of(&found, output);
     // Of GET, s3s applies these itself.
     let expires = input.response_expires.as_ref().and_then(convert::http_date_of);
@@ -248,6 +258,7 @@ pub(super) async fn delete(call: &Call<'_>, input: DeleteObjectInput) -> Result<
         owner: marker_owner(call).await?,
         version: convert::version(input.version_id.as_deref())?,
         condition,
+        bypass: object_lock::bypass(call, input.bypass_governance_retention)?,
         origin: call.origin(),
     };
     let deleted = call.objects().delete_object(request).await?;
@@ -267,12 +278,14 @@ pub(super) async fn delete_many(call: &Call<'_>, input: DeleteObjectsInput) -> R
         return Err(malformed_xml());
     }
     let quiet = input.delete.quiet == Some(true);
+    let bypass = object_lock::bypass(call, input.bypass_governance_retention)?;
     let (owner, origin) = (marker_owner(call).await?, call.origin());
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
     let (mut asked, mut requests, mut batch) = (Vec::new(), Vec::new(), Vec::new());
     for identifier in named {
         match deletion(call, &identifier, &owner, &origin).await {
             Ok(request) => {
+                let request = DeleteObject { bypass, ..request };
                 asked.push((identifier.key, identifier.version_id));
                 requests.push(request);
             }
@@ -332,6 +345,7 @@ async fn deletion(
         owner: owner.to_owned(),
         version,
         condition,
+        bypass: Bypass::Nothing,
         origin: Arc::clone(origin),
     })
 }

@@ -10,14 +10,14 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use storage::index::records::BucketRecord;
 
 use super::access_log::BatchDeletion;
-use super::actions;
+use super::actions::{self, Action};
 use super::authz::{Asking, Decider, Resource};
 use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    abac, absent, acl, annotations, buckets, copies, cors, listen, listing, logging, multipart, notification, objects,
-    ownership, policy, public_access, renames, request_payment, tagging, website,
+    abac, absent, acl, annotations, buckets, copies, cors, listen, listing, logging, multipart, notification,
+    object_lock, objects, ownership, policy, public_access, renames, request_payment, tagging, website,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -155,6 +155,16 @@ impl Call<'_> {
         let actions = actions::of(operation).ok_or_else(|| Failure::new("AccessDenied"))?;
         let resource = Resource::Object { bucket: self.bucket()?, key, version };
         self.gateway.decider.authorize(&self.asking(), actions, resource).await
+    }
+
+    /// Whether the caller may do what the answer would tell of: what they may not know is left out, and no error.
+    pub(super) async fn may(&self, action: &Action, key: &str, version: Option<&str>) -> Result<bool> {
+        let resource = Resource::Object { bucket: self.bucket()?, key, version };
+        match self.gateway.decider.authorize(&self.asking(), std::slice::from_ref(action), resource).await {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.is_denial() => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Whether an object comes in a browser's form.
@@ -352,6 +362,13 @@ operations! {
     // Access logging.
     get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = logging::get;
     put_bucket_logging(PutBucketLoggingInput) -> PutBucketLoggingOutput = logging::put;
+    // Object lock.
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = object_lock::configuration;
+    put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput = object_lock::set_configuration;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = object_lock::retention;
+    put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = object_lock::set_retention;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = object_lock::legal_hold;
+    put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = object_lock::set_legal_hold;
     // What is suspended on every bucket.
     put_bucket_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput = request_payment::put;
     put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput = request_payment::put_acceleration;
@@ -363,9 +380,6 @@ operations! {
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
-    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = absent::object_lock;
-    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = absent::retention;
-    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = absent::legal_hold;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;
     get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = absent::acceleration;
     get_bucket_analytics_configuration(GetBucketAnalyticsConfigurationInput) -> GetBucketAnalyticsConfigurationOutput = absent::analytics_one;

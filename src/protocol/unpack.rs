@@ -24,7 +24,7 @@ use tokio_tar::{Archive, EntryType};
 use super::error::{Failure, Result};
 use super::objects::{body, class_and_tags, integrity, length};
 use super::s3::Call;
-use super::{acl, convert};
+use super::{acl, convert, object_lock};
 use crate::object::{Body, BoxError, Error, EventName, Integrity, PutObject};
 use crate::rules::archive::{self, MAX_ENTRIES, MAX_HEADER_BYTES, Unpacking};
 use crate::rules::checksums::{Computing, Plan, verify_content_md5};
@@ -65,6 +65,7 @@ pub(super) async fn unpack(
     let access = acl::of_new_object(call).await?;
     let mut attributes = Attributes { storage_class, tags, ..Attributes::default() };
     access.give_to(&mut attributes);
+    object_lock::give_to(&mut attributes, call)?;
     let template = Template { owner: access.owner, attributes };
     let Integrity { content_md5, declared, trailer } = integrity(call)?;
     let reader = ArchiveReader {

@@ -30,6 +30,7 @@
 //! | [`archive`] | what the entries of an uploaded archive are called |
 //! | [`multipart`] | part numbers, part lists, sizes |
 //! | [`listing`] | which keys and common prefixes make up a page |
+//! | [`object_lock`] | what protects a version against removal, and who may loosen that |
 //! | [`quota`] | the most that a bucket may hold |
 //! | [`versioning`] | what a write or deletion does to a key's versions |
 //! | [`website`] | which websites may be, and what a request for a page is answered with |
@@ -55,6 +56,7 @@ pub mod metadata;
 pub mod multipart;
 pub mod notification;
 pub mod object_key;
+pub mod object_lock;
 pub mod ownership;
 pub mod post_form;
 pub mod public_access;

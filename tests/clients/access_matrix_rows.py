@@ -40,6 +40,9 @@ PAYMENT = f'<RequestPaymentConfiguration xmlns="{XML}"><Payer>BucketOwner</Payer
 ACCELERATION = f'<AccelerateConfiguration xmlns="{XML}"><Status>Suspended</Status></AccelerateConfiguration>'
 WEBSITE = f'<WebsiteConfiguration xmlns="{XML}"><IndexDocument><Suffix>i</Suffix></IndexDocument></WebsiteConfiguration>'
 VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></VersioningConfiguration>'
+RETENTION = f'<Retention xmlns="{XML}"><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>'
+HOLD = f'<LegalHold xmlns="{XML}"><Status>ON</Status></LegalHold>'
+LOCK = f'<ObjectLockConfiguration xmlns="{XML}"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>'
 ABAC = f'<AbacStatus xmlns="{XML}"><Status>Enabled</Status></AbacStatus>'
 RESOURCE = "/v20180820/tags/arn%3Aaws%3As3%3A%3A%3A{bucket}"
 TAG_RESOURCE = (
@@ -187,9 +190,11 @@ ROWS = {
     "PutObject": key("PUT", "", "s3:PutObject", body="data"),
     "PutObjectAcl": key("PUT", "acl", "s3:PutObjectAcl", headers=(("x-amz-acl", "private"),)),
     "PutObjectAnnotation": key("PUT", "annotation&annotationName=a", "s3:PutObjectAnnotation", body="data"),
-    "PutObjectLegalHold": key("PUT", "legal-hold", "s3:PutObjectLegalHold"),
-    "PutObjectLockConfiguration": bucket("PUT", "object-lock", "s3:PutBucketObjectLockConfiguration"),
-    "PutObjectRetention": key("PUT", "retention", "s3:PutObjectRetention"),
+    "PutObjectLegalHold": key("PUT", "legal-hold", "s3:PutObjectLegalHold", body=HOLD),
+    "PutObjectLockConfiguration": bucket(
+        "PUT", "object-lock", "s3:PutBucketObjectLockConfiguration", body=LOCK
+    ),
+    "PutObjectRetention": key("PUT", "retention", "s3:PutObjectRetention", body=RETENTION),
     "PutObjectTagging": key("PUT", "tagging", "s3:PutObjectTagging", body=TAGS),
     "PutPublicAccessBlock": bucket("PUT", "publicAccessBlock", "s3:PutBucketPublicAccessBlock", body=BLOCK),
     "RenameObject": Row(

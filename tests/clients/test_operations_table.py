@@ -58,9 +58,6 @@ UNUSED = {
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
     "GetBucketRequestPayment": {"Payer": "BucketOwner"},
     "GetBucketWebsite": "NoSuchWebsiteConfiguration",
-    "GetObjectLegalHold": "InvalidRequest",
-    "GetObjectLockConfiguration": "ObjectLockConfigurationNotFoundError",
-    "GetObjectRetention": "InvalidRequest",
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
     "ListBucketInventoryConfigurations": {"IsTruncated": False},
@@ -68,6 +65,11 @@ UNUSED = {
     "PutBucketAccelerateConfiguration": {},
     "PutBucketRequestPayment": {},
 }
+
+# Operations on a bucket that can lock.
+LOCKING = {
+    "GetObjectLegalHold", "GetObjectRetention", "PutObjectLegalHold", "PutObjectLockConfiguration", "PutObjectRetention",
+}  # fmt: skip
 
 # Parameters where what the model requires is not yet a valid request.
 PARAMETERS = {
@@ -90,6 +92,9 @@ PARAMETERS = {
     "PutBucketVersioning": {"VersioningConfiguration": {"Status": "Enabled"}},
     "PutBucketWebsite": {"WebsiteConfiguration": {"IndexDocument": {"Suffix": "index.html"}}},
     "PutObjectAcl": {"ACL": "private"},
+    "PutObjectLegalHold": {"LegalHold": {"Status": "OFF"}},
+    "PutObjectLockConfiguration": {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
+    "PutObjectRetention": {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": 2_000_000_000}},
     "PutObjectAnnotation": {"AnnotationPayload": b"{}"},
     "RenameObject": {"Key": "renamed", "RenameSource": "k"},
     "UploadPart": {"Body": b"data"},
@@ -143,10 +148,10 @@ def test_the_table_has_every_operation():
 class World:
     """A bucket with an object and an upload of one part, and an empty bucket."""
 
-    def __init__(self, s3, name):
+    def __init__(self, s3, name, locking=False):
         self.names = {"bucket": name, "empty": f"{name}-e"}
         for bucket in self.names.values():
-            s3.create_bucket(Bucket=bucket)
+            s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locking)
         s3.put_object(Bucket=name, Key="k", Body=b"data")
         self.names["upload"] = s3.create_multipart_upload(Bucket=name, Key="k")["UploadId"]
         part = {"Bucket": name, "Key": "k", "UploadId": self.names["upload"], "PartNumber": 1, "Body": b"data"}
@@ -205,7 +210,7 @@ def outcome(client, operation, parameters):
 @pytest.mark.parametrize("operation", sorted(set(MODEL.operation_names)))
 def test_the_server_does_what_the_table_says(tenants, client, operation, bucket_name):
     kind = table()[SUPERSEDED.get(operation, operation)]
-    world = World(tenants.owner.client("s3"), bucket_name[:40].strip("-"))
+    world = World(tenants.owner.client("s3"), bucket_name[:40].strip("-"), operation in LOCKING)
     found = outcome(client, operation, world.parameters(operation))
     if kind == REFUSES:
         assert found == "NotImplemented"

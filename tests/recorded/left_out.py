@@ -5,7 +5,6 @@ CLASSES = {
     "TestS3BucketEncryption": "bucket encryption is not offered yet",
     "TestS3BucketAccelerateConfiguration": "transfer acceleration does not exist outside AWS",
     "TestS3MetricsConfiguration": "CloudWatch request metrics do not exist outside AWS",
-    "TestS3ObjectLock": "object lock is not offered yet",
 }
 
 # Single recorded tests.

@@ -15,6 +15,7 @@ for module in (
     "cors",
     "access",
     "notifications",
+    "object_lock",
 ):
     importlib.import_module(f"recorded.cases_{module}")
 

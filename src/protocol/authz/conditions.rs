@@ -159,10 +159,22 @@ fn of_requested_tags(keys: &mut Context, asking: &Asking<'_>, in_header: &[taggi
     }
 }
 
-/// The days that are left until the asked retention ends, begun ones counted whole.
+/// What a request's body says of a lock, and the days that are left until the asked retention ends, begun ones counted
+/// whole.
 fn of_retention(keys: &mut Context, asking: &Asking<'_>) {
-    let until = text(asking.headers, "x-amz-object-lock-retain-until-date");
-    if let Some(until) = until.and_then(|until| until.parse::<jiff::Timestamp>().ok()) {
+    let said = &asking.said;
+    if let Some(mode) = said.lock_mode {
+        keys.insert("s3:object-lock-mode", mode);
+    }
+    if let Some(status) = said.legal_hold {
+        keys.insert("s3:object-lock-legal-hold", status);
+    }
+    let in_body = said.retain_until.and_then(|until| jiff::Timestamp::from_millisecond(until).ok());
+    if let Some(until) = in_body {
+        keys.insert("s3:object-lock-retain-until-date", until.to_string());
+    }
+    let in_head = text(asking.headers, "x-amz-object-lock-retain-until-date");
+    if let Some(until) = in_body.or_else(|| in_head.and_then(|until| until.parse::<jiff::Timestamp>().ok())) {
         let left = until.as_millisecond().saturating_sub(asking.now.0).max(0);
         let days = left.div_euclid(MILLISECONDS_OF_A_DAY) + i64::from(left % MILLISECONDS_OF_A_DAY > 0);
         keys.insert("s3:object-lock-remaining-retention-days", days.to_string());

@@ -72,6 +72,12 @@ pub(in crate::protocol) struct Said<'a> {
     pub tags: &'a [(String, String)],
     /// The region that it wants a bucket in.
     pub location: Option<&'a str>,
+    /// The mode of a retention.
+    pub lock_mode: Option<&'a str>,
+    /// The end of a retention, in milliseconds since 1970.
+    pub retain_until: Option<i64>,
+    /// The status of a legal hold.
+    pub legal_hold: Option<&'a str>,
 }
 
 /// One request, as the authorisation sees it.

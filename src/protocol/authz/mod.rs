@@ -17,7 +17,8 @@ mod decision;
 use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::dto::{
-    BucketLocationConstraint, CopyObjectInput, CopySource, CreateBucketInput, PutBucketTaggingInput,
+    BucketLocationConstraint, CopyObjectInput, CopySource, CreateBucketInput, ObjectLockLegalHoldStatus,
+    ObjectLockRetentionMode, PutBucketTaggingInput, PutObjectLegalHoldInput, PutObjectRetentionInput,
     PutObjectTaggingInput, RenameObjectInput, TagSet, UploadPartCopyInput,
 };
 use s3s::path::S3Path;
@@ -37,7 +38,8 @@ use crate::object::{self, VersionLabel};
 use crate::rules::{Code, bucket_name};
 
 /// Operations that are decided about when their body has been read: policies may ask what is in it.
-const DECIDED_BY_BODY: [&str; 3] = ["CreateBucket", "PutBucketTagging", "PutObjectTagging"];
+const DECIDED_BY_BODY: [&str; 5] =
+    ["CreateBucket", "PutBucketTagging", "PutObjectLegalHold", "PutObjectRetention", "PutObjectTagging"];
 
 /// Operations whose body names the keys; each key is decided about on its own.
 const DECIDED_BY_KEY: [&str; 1] = ["DeleteObjects"];
@@ -83,6 +85,18 @@ impl S3Access for Access {
         let context = RequestContext::of(&request.extensions)?;
         let asking = Asking::new(&context, &request.headers, &request.uri);
         self.admit_bucket_tags(asking, &request.input).await.map_err(|failure| failure.into_s3(&context))
+    }
+
+    async fn put_object_retention(&self, request: &mut S3Request<PutObjectRetentionInput>) -> S3Result<()> {
+        let context = RequestContext::of(&request.extensions)?;
+        let asking = Asking::new(&context, &request.headers, &request.uri);
+        self.admit_retention(asking, &request.input).await.map_err(|failure| failure.into_s3(&context))
+    }
+
+    async fn put_object_legal_hold(&self, request: &mut S3Request<PutObjectLegalHoldInput>) -> S3Result<()> {
+        let context = RequestContext::of(&request.extensions)?;
+        let asking = Asking::new(&context, &request.headers, &request.uri);
+        self.admit_legal_hold(asking, &request.input).await.map_err(|failure| failure.into_s3(&context))
     }
 
     async fn put_object_tagging(&self, request: &mut S3Request<PutObjectTaggingInput>) -> S3Result<()> {
@@ -159,7 +173,7 @@ impl Access {
         let configuration = input.create_bucket_configuration.as_ref();
         let tags = configuration.and_then(|configuration| configuration.tags.as_ref()).map(pairs).unwrap_or_default();
         let location = configuration.and_then(|configuration| configuration.location_constraint.as_ref());
-        asking.said = Said { tags: &tags, location: location.map(BucketLocationConstraint::as_str) };
+        asking.said = Said { tags: &tags, location: location.map(BucketLocationConstraint::as_str), ..Said::default() };
         self.decider.authorize(&asking, needs("CreateBucket")?, Resource::NewBucket(&input.bucket)).await?;
         if !tags.is_empty() {
             let tagging = &[actions::TAGS_NEW_BUCKET];
@@ -184,6 +198,28 @@ impl Access {
         let bucket = asking.context.bucket().ok_or_else(|| Failure::new("InternalError"))?;
         let resource = Resource::Object { bucket, key: &input.key, version: input.version_id.as_deref() };
         self.decider.authorize(&asking, needs("PutObjectTagging")?, resource).await?;
+        asking.context.note_admitted();
+        Ok(())
+    }
+
+    async fn admit_retention(&self, mut asking: Asking<'_>, input: &PutObjectRetentionInput) -> Result<()> {
+        if let Some(retention) = &input.retention {
+            asking.said.lock_mode = retention.mode.as_ref().map(ObjectLockRetentionMode::as_str);
+            asking.said.retain_until = retention.retain_until_date.as_ref().and_then(convert::milliseconds);
+        }
+        let bucket = asking.context.bucket().ok_or_else(|| Failure::new("InternalError"))?;
+        let resource = Resource::Object { bucket, key: &input.key, version: input.version_id.as_deref() };
+        self.decider.authorize(&asking, needs("PutObjectRetention")?, resource).await?;
+        asking.context.note_admitted();
+        Ok(())
+    }
+
+    async fn admit_legal_hold(&self, mut asking: Asking<'_>, input: &PutObjectLegalHoldInput) -> Result<()> {
+        let status = input.legal_hold.as_ref().and_then(|hold| hold.status.as_ref());
+        asking.said.legal_hold = status.map(ObjectLockLegalHoldStatus::as_str);
+        let bucket = asking.context.bucket().ok_or_else(|| Failure::new("InternalError"))?;
+        let resource = Resource::Object { bucket, key: &input.key, version: input.version_id.as_deref() };
+        self.decider.authorize(&asking, needs("PutObjectLegalHold")?, resource).await?;
         asking.context.note_admitted();
         Ok(())
     }

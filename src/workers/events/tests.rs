@@ -101,6 +101,7 @@ impl Bench {
             region: "r".to_owned(),
             created: Timestamp(0),
             configs: Vec::new(),
+            object_lock: false,
         };
         let BucketCreation::Created(bucket) = store.create_bucket(bucket).await.expect("creates") else {
             panic!("the store was empty")

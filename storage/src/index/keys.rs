@@ -360,6 +360,12 @@ pub fn last_bucket_id() -> Vec<u8> {
     b"last-bucket-id".to_vec()
 }
 
+/// Family `system`: the latest time that a commit has seen.
+#[must_use]
+pub fn latest_time() -> Vec<u8> {
+    b"latest-time".to_vec()
+}
+
 /// Family `outbox`: the prefix under which events are appended; the row of this key holds the last position.
 #[must_use]
 pub fn events() -> Vec<u8> {

@@ -66,6 +66,8 @@ pub struct BucketRecord {
     /// Raised by every change of a sub-resource; 0 while there was none. What was read of the sub-resources holds as
     /// long as this is the same.
     pub generation: u64,
+    /// Whether its versions can be locked against removal. Once set it stays, and the bucket keeps old versions.
+    pub object_lock: bool,
 }
 
 /// An entity tag: an MD5, or the MD5 of the parts' MD5s with their number.
@@ -457,8 +459,9 @@ mod tests {
             region: "r".to_owned(),
             versioning: Versioning::Enabled,
             generation: 300,
+            object_lock: true,
         };
-        assert_eq!(bucket.encode(), b"\x01\x01\x01b\x01o\x06\x01r\x01\xac\x02");
+        assert_eq!(bucket.encode(), b"\x01\x01\x01b\x01o\x06\x01r\x01\xac\x02\x01");
         let upload = UploadRecord {
             id: UploadId { order: 1, salt: 2 },
             initiated: Timestamp(3),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Store;
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Candidate, Usage};
-use crate::index::records::{BucketRecord, Record};
+use crate::index::records::{BucketRecord, Record, Versioning};
 use crate::kv::{Batch, Commit, Family};
 use crate::types::{BucketId, Timestamp};
 
@@ -27,6 +27,8 @@ pub struct NewBucket {
     pub created: Timestamp,
     /// Sub-resources that it has from the start: kind and bytes.
     pub configs: Vec<(u8, Vec<u8>)>,
+    /// Whether its versions can be locked; it then keeps old versions from the start.
+    pub object_lock: bool,
 }
 
 /// How a creation ended.
@@ -76,8 +78,9 @@ impl Store {
                 owner: new.owner.clone(),
                 created: new.created,
                 region: new.region.clone(),
-                versioning: crate::index::records::Versioning::Unversioned,
+                versioning: if new.object_lock { Versioning::Enabled } else { Versioning::Unversioned },
                 generation: u64::from(!new.configs.is_empty()),
+                object_lock: new.object_lock,
             };
             let mut batch = Batch::default();
             batch.check_unchanged(Family::Buckets, keys::bucket_by_name(&new.name), None);
@@ -174,6 +177,29 @@ impl Store {
             }
         }
         Err(StoreError::Contention(ATTEMPTS))
+    }
+
+    /// Replaces a bucket's record, and sets or removes a sub-resource with it; [`StoreError::Conflict`] if the record
+    /// is not as it was read. The bucket's generation is raised here.
+    pub async fn replace_bucket(
+        &self,
+        was: &BucketRecord,
+        record: &BucketRecord,
+        (kind, value): (u8, Option<Vec<u8>>),
+    ) -> Result<()> {
+        let row = self.bucket_row(was).await?.ok_or(StoreError::Conflict)?;
+        if BucketRecord::decode(&row)? != *was {
+            return Err(StoreError::Conflict);
+        }
+        let mut batch = Batch::default();
+        let changed = BucketRecord { generation: was.generation + 1, ..record.clone() };
+        batch.check_unchanged(Family::Buckets, keys::bucket_by_name(&was.name), Some(row));
+        batch.put(Family::Buckets, keys::bucket_by_name(&was.name), changed.encode());
+        match value {
+            Some(value) => batch.put(Family::Buckets, keys::bucket_config(was.id, kind), value),
+            None => batch.delete(Family::Buckets, keys::bucket_config(was.id, kind)),
+        }
+        self.commit_batch(batch).await
     }
 
     /// A sub-resource of a bucket, in the bytes of whoever keeps it there.

@@ -146,6 +146,7 @@ impl Edit {
                 None => batch.delete(Family::Versions, keys::head(bucket, key)),
             }
         }
+        store.keep_time(&mut batch);
         let mut rows = Rows { store, view, batch };
         self.changes.iter().for_each(|change| rows.add(change));
         rows.batch

@@ -25,6 +25,7 @@ mod read;
 mod rename;
 mod segments;
 mod staged;
+mod time;
 mod uploads;
 mod write;
 
@@ -98,6 +99,7 @@ pub struct Store {
     pub(crate) clock: VersionClock,
     pub(crate) garbage_noted: Notify,
     pub(crate) outbox_grown: watch::Sender<()>,
+    latest: time::LatestTime,
     hashes: Arc<WorkerPool>,
     reads: WorkerPool,
     buffers: Arc<Semaphore>,
@@ -122,6 +124,7 @@ impl Store {
         directories: Vec<DataDirectory>,
     ) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
+            latest: time::LatestTime::load(kv.as_ref())?,
             kv,
             chunks,
             pins: Pins::new(),

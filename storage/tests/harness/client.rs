@@ -34,6 +34,7 @@ impl Client {
             region: "r".into(),
             created: Timestamp::now(),
             configs: Vec::new(),
+            object_lock: false,
         };
         self.store.create_bucket(new).await
     }
