@@ -11,6 +11,7 @@ import time
 import boto3
 import botocore.config
 import pytest
+from certificates import certified
 from event_receiver import EventReceiver
 from server_process import ServerProcess, binary
 
@@ -65,28 +66,14 @@ def until(read, holds, what):
         time.sleep(0.1)
 
 
-def certified(folder):
-    """An authority's certificate, and a server's TLS context with one that it has signed."""
-    authority, authority_key = folder / "authority.pem", folder / "authority-key.pem"
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    for command in (
-        f"{make} -subj /CN=authority -keyout {authority_key} -out {authority}",
-        f"{make} -subj /CN=hook -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
-        f" -CA {authority} -CAkey {authority_key} -keyout {key} -out {certificate}",
-    ):
-        subprocess.run(command.split(), check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return authority, context
-
-
 @pytest.fixture(scope="module")
 def steered(tmp_path_factory):
     if "CAIRN_TEST_ENDPOINT" in os.environ:
         pytest.skip("event targets need a server of our own")
     folder = tmp_path_factory.mktemp("steered")
-    authority, context = certified(folder)
+    authority, certificate, key = certified(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
     with EventReceiver() as events, EventReceiver(tls=context) as secure:
         table = '[[event_target]]\nname = "{0}"\nkind = "webhook"\nurl = "{1}"\n{2}\n'
         tables = [table.format(name, events.url(name), "") for name in ("hook", "other")]
