@@ -10,6 +10,7 @@ mod events;
 mod health;
 mod iam;
 mod keys;
+mod lifecycle;
 pub mod serve;
 
 pub use compose::compose;
@@ -72,6 +73,9 @@ enum Command {
     /// See and steer the delivery of events
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// See what lifecycle rules did, will do, and why
+    #[command(subcommand)]
+    Lifecycle(lifecycle::LifecycleCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,6 +107,7 @@ where
         Command::Bucket(command) => bucket::run(command),
         Command::Health(args) => health::run(args),
         Command::Events(command) => events::run(command),
+        Command::Lifecycle(command) => lifecycle::run(command),
     }
 }
 

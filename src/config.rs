@@ -24,6 +24,7 @@ pub use website::WebsiteConfig;
 
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
 use crate::outbound::events::target::EventTarget;
+use crate::rules::lifecycle::Calendar;
 use crate::rules::ownership::ObjectOwnership;
 use layers::Setting;
 use std::net::SocketAddr;
@@ -41,6 +42,8 @@ const MAX_CONFIGURED_ACCOUNTS: usize = 10_000;
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const HEADER_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(8)..=ByteSize::kib(256);
 const LOG_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+/// Seconds of a day as it is.
+const DAY_SECONDS: u32 = 86_400;
 const GRACE_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const BLOCK_CACHE_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(8)..=ByteSize::gib(1_024);
 const CHUNK_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::mib(8);
@@ -63,6 +66,7 @@ pub struct Config {
     /// Where bucket notifications may be sent to; no two have one name.
     pub event_targets: Vec<EventTarget>,
     pub access_log: AccessLogConfig,
+    pub lifecycle: LifecycleConfig,
     /// Accounts beside root, each with its one access key.
     pub accounts: Vec<(Account, AccessKey)>,
 }
@@ -130,6 +134,13 @@ pub struct AccessLogConfig {
     pub interval: Duration,
 }
 
+/// How lifecycle rules are carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct LifecycleConfig {
+    /// How long their days are.
+    pub calendar: Calendar,
+}
+
 /// Why a configuration is refused. The texts are for the operator who wrote it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -161,6 +172,7 @@ impl Config {
             events: delivery::delivery(layers)?,
             event_targets: events::event_targets(layers.event_targets())?,
             access_log: access_log(layers)?,
+            lifecycle: lifecycle(layers)?,
             accounts: Self::accounts_of(layers)?,
         })
     }
@@ -287,6 +299,16 @@ fn access_log(layers: &Layers) -> Result<AccessLogConfig, ConfigError> {
     };
     let setting = layers.scalar("access_log", "interval", |raw| &raw.access_log.interval);
     Ok(AccessLogConfig { interval: parsed_or(setting, interval, Ok(Duration::from_mins(5)))? })
+}
+
+fn lifecycle(layers: &Layers) -> Result<LifecycleConfig, ConfigError> {
+    let calendar = |text: &str| match text.parse() {
+        Ok(DAY_SECONDS) => Ok(Calendar::AMAZON),
+        Ok(seconds) if (1..DAY_SECONDS).contains(&seconds) => Ok(Calendar::with_days_of(seconds)),
+        _ => Err(format!("must be a whole number of seconds from 1 to {DAY_SECONDS}")),
+    };
+    let setting = layers.scalar("lifecycle", "day_seconds", |raw| &raw.lifecycle.day_seconds);
+    Ok(LifecycleConfig { calendar: parsed_or(setting, calendar, Ok(Calendar::AMAZON))? })
 }
 
 impl Config {

@@ -17,10 +17,13 @@ use crate::object::{AccessLog, Objects, Settings};
 use crate::outbound::events;
 use crate::outbound::oidc::{OidcClient, OidcOptions};
 use crate::protocol::{self, Connection, Front, ProtocolOptions};
+use crate::rules::lifecycle::Calendar;
 use crate::server::{Entrance, Peer, Stage, health_response};
+use crate::telemetry::metrics::Metrics;
 use crate::workers::access_logs::AccessLogsWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
+use crate::workers::lifecycle::{self, LifecycleWorker, Pace};
 use crate::workers::sessions::SessionsWorker;
 
 /// What `cairn serve` serves.
@@ -44,16 +47,11 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let identities = Identities::new(Arc::clone(&store), accounts, Sealer::new(key.expose())?);
     let sts = Sts::new(identities, oidc, config.identity.max_sessions);
     let sessions = SessionsWorker::start(sts.clone());
-    // Metrics outlive the store, and must not keep it open.
-    let (measured, figures) = (Arc::downgrade(&store), Arc::clone(garbage.figures()));
-    metrics.add_source(move || {
-        let mut gauges = measured.upgrade().map(|store| store.gauges()).unwrap_or_default();
-        gauges.extend(figures.gauges());
-        gauges
-    });
+    measure_store(&store, &garbage, &metrics);
     let settings = Settings {
         region: config.server.region.clone(),
         default_ownership: config.server.default_object_ownership,
+        calendar: config.lifecycle.calendar,
         accounts: Arc::clone(sts.identities().accounts()),
     };
     let objects = Objects::new(Arc::clone(&store), settings);
@@ -65,10 +63,11 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     metrics.add_source(move || outbox.gauges());
     metrics.add_labelled_source(move || targets.target_gauges());
     let stage = health.clone();
-    let access_log = AccessLog::new();
+    let (access_log, lines) = AccessLog::new();
     let figures = Arc::clone(access_log.figures());
     metrics.add_source(move || figures.gauges());
-    let access_logs = AccessLogsWorker::start(&objects, access_log.clone(), config.access_log.interval);
+    let access_logs = AccessLogsWorker::start(&objects, lines, config.access_log.interval);
+    let lifecycle = start_lifecycle(&objects, config.lifecycle.calendar, &access_log, &metrics);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         website_domains: config.website.domains.clone(),
@@ -91,6 +90,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let service = protocol::service(&objects, &sts, &metrics, options)?;
     drop(sts);
     let close = Box::pin(async move {
+        lifecycle.stop().await;
         garbage.stop().await;
         sessions.stop().await;
         access_logs.stop().await;
@@ -101,6 +101,29 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         Ok(())
     });
     Ok(Composed { service, close })
+}
+
+fn measure_store(store: &Arc<Store>, garbage: &GarbageWorker, metrics: &Metrics) {
+    // Metrics outlive the store, and must not keep it open.
+    let (measured, figures) = (Arc::downgrade(store), Arc::clone(garbage.figures()));
+    metrics.add_source(move || {
+        let mut gauges = measured.upgrade().map(|store| store.gauges()).unwrap_or_default();
+        gauges.extend(figures.gauges());
+        gauges
+    });
+}
+
+fn start_lifecycle(
+    objects: &Objects,
+    calendar: Calendar,
+    access_log: &AccessLog,
+    metrics: &Metrics,
+) -> LifecycleWorker {
+    let progress = Arc::clone(objects.lifecycle_progress());
+    metrics.add_labelled_source(move || lifecycle::gauges(&progress.all()));
+    let requests = metrics.clone();
+    let busy = Arc::new(move || requests.requests_in_flight() > 0);
+    LifecycleWorker::start(objects.clone(), Pace { calendar, access_log: access_log.clone(), busy })
 }
 
 fn store_options(config: &StorageConfig) -> Result<StoreOptions, Failure> {

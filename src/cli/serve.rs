@@ -66,6 +66,9 @@ pub struct ServeArgs {
     /// Private key in PEM [key: tls.key_file]
     #[arg(long, value_name = "FILE")]
     tls_key_file: Option<String>,
+    /// How many seconds a day of lifecycle rules has, for tests; without it, days are days [key: lifecycle.day_seconds]
+    #[arg(long, value_name = "SECONDS")]
+    lifecycle_day_seconds: Option<String>,
     /// What is logged, such as "debug" or "info,cairn::protocol=debug" [key: log.level]
     #[arg(long, value_name = "FILTER")]
     log_level: Option<String>,
@@ -106,6 +109,7 @@ impl ServeArgs {
         flags.server.region = self.region.map(Scalar);
         flags.tls.cert_file = self.tls_cert_file.map(Scalar);
         flags.tls.key_file = self.tls_key_file.map(Scalar);
+        flags.lifecycle.day_seconds = self.lifecycle_day_seconds.map(Scalar);
         flags.log.level = self.log_level.map(Scalar);
         flags.log.format = self.log_format.map(Scalar);
         flags.audit.log = self.audit_log.map(Scalar);

@@ -22,6 +22,7 @@ pub struct RawConfig {
     pub events: RawEvents,
     pub event_target: Vec<RawEventTarget>,
     pub access_log: RawAccessLog,
+    pub lifecycle: RawLifecycle,
     pub account: Vec<RawAccount>,
 }
 
@@ -84,6 +85,12 @@ pub struct RawIdentity {
 #[serde(deny_unknown_fields, default)]
 pub struct RawAccessLog {
     pub interval: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLifecycle {
+    pub day_seconds: Option<Scalar>,
 }
 
 #[derive(Default, Deserialize)]
@@ -271,6 +278,7 @@ pub fn keys() -> Vec<Key> {
         ("events", field_names::<RawEvents>()),
         ("event_target", &all_keys()),
         ("access_log", field_names::<RawAccessLog>()),
+        ("lifecycle", field_names::<RawLifecycle>()),
         ("account", field_names::<RawAccount>()),
     ];
     let keys_of = |(section, names): (&'static str, &[&'static str])| {

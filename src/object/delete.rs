@@ -139,7 +139,7 @@ impl Objects {
         Ok(changes)
     }
 
-    async fn delete_version(
+    pub(super) async fn delete_version(
         &self,
         view: KeyView,
         label: VersionLabel,

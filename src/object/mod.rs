@@ -17,6 +17,7 @@ mod delivery;
 mod error;
 mod event;
 mod get;
+mod lifecycle;
 mod list;
 mod listen;
 mod multipart;
@@ -34,7 +35,7 @@ use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
-pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLines};
+pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLine, LoggedLines};
 pub use annotations::{Annotated, AnnotationChange, AnnotationPage, ListAnnotations, NewAnnotation};
 pub use append::AppendObject;
 pub use body::{Body, Integrity, ReadTrailer};
@@ -45,6 +46,9 @@ pub use delivery::{Delivery, Redelivered, ReplayFrom, TargetState, TargetStatus}
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use event::{Cause, Event, EventName, Origin};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
+pub use lifecycle::{
+    Applied, BucketProgress, Explained, Item, ItemKind, Judged, PageLimits, Planned, Position, PreviewPage, Progress, Sample, Upcoming,
+};
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};
 pub use multipart::{CompleteUpload, CreateUpload, UploadPart, UploadPartCopy};
@@ -55,6 +59,7 @@ pub use rename::RenameObject;
 
 use crate::accounts::Accounts;
 use crate::rules::conditions::Current;
+use crate::rules::lifecycle::Calendar;
 use crate::rules::notification::Configuration;
 use crate::rules::ownership::ObjectOwnership;
 use crate::rules::versioning::Known;
@@ -70,6 +75,8 @@ pub struct Settings {
     pub region: String,
     /// Object ownership of new buckets whose creation does not say.
     pub default_ownership: ObjectOwnership,
+    /// How long the days of lifecycle rules are.
+    pub calendar: Calendar,
     /// The accounts, by which events name a bucket's owner.
     pub accounts: Arc<Accounts>,
 }
@@ -86,6 +93,8 @@ pub struct Objects {
     quotas: Arc<quota::QuotaCache>,
     logging: Arc<access_log::LoggingCache>,
     websites: Arc<website::WebsiteCache>,
+    lifecycles: Arc<lifecycle::LifecycleCache>,
+    lifecycle_progress: Arc<Progress>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -108,6 +117,8 @@ impl Objects {
             quotas: Arc::new(quota::cache()),
             logging: Arc::new(access_log::cache()),
             websites: Arc::new(website::cache()),
+            lifecycles: Arc::new(lifecycle::cache()),
+            lifecycle_progress: Arc::default(),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
             default_retentions: Arc::new(object_lock::cache()),

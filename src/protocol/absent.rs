@@ -25,7 +25,6 @@ macro_rules! absent {
 }
 
 absent! {
-    lifecycle(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput: "NoSuchLifecycleConfiguration";
     encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: "ServerSideEncryptionConfigurationNotFoundError";
     replication(GetBucketReplicationInput) -> GetBucketReplicationOutput: "ReplicationConfigurationNotFoundError";
     analytics_one(GetBucketAnalyticsConfigurationInput) -> GetBucketAnalyticsConfigurationOutput: "NoSuchConfiguration";

@@ -66,6 +66,14 @@ pub(super) fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
+/// A time of s3s's in our own terms.
+pub(super) fn time_of(time: &dto::Timestamp) -> Option<Timestamp> {
+    let mut text = Vec::new();
+    time.format(dto::TimestampFormat::DateTime, &mut text).ok()?;
+    let parsed: jiff::Timestamp = String::from_utf8(text).ok()?.parse().ok()?;
+    Some(Timestamp(parsed.as_millisecond()))
+}
+
 /// A time of s3s's as HTTP writes it.
 pub(super) fn http_date_of(time: &dto::Timestamp) -> Option<String> {
     let mut text = Vec::new();

@@ -10,7 +10,7 @@ use super::convert::{self, set_checksum, stated_attributes};
 use super::error::{Failure, Result};
 use super::objects::{class_and_tags, write_condition};
 use super::s3::Call;
-use super::{acl, object_lock, query};
+use super::{acl, lifecycle, object_lock, query};
 use crate::object::{self, CopiedAnnotations, CopyAttributes, NewStorageClass, Source};
 use crate::rules::conditions::{CopySourceConditions, ReadConditions};
 use crate::rules::{Refusal, checksums, multipart};
@@ -89,6 +89,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
         if input.storage_class.is_some() { NewStorageClass::Named(class) } else { NewStorageClass::Unnamed };
     let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
     let checksum = checksums::of_upload(algorithm, None)?.map(|(algorithm, _)| algorithm);
+    let key = input.key.clone();
     let request = object::CopyObject {
         source: source(call, input.copy_source)?,
         bucket: call.bucket()?.clone(),
@@ -119,6 +120,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     }
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
+        expiration: lifecycle::expiration(call, &key, version).await?,
         copy_source_version_id: copied.source.map(|label| label.to_string()),
         version_id: convert::written_version(copied.written.label),
         ..Default::default()

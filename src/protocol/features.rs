@@ -95,6 +95,7 @@ const WITH_XML_BODY: &[&str] = &[
     "PutBucketAccelerateConfiguration",
     "PutBucketAcl",
     "PutBucketCors",
+    "PutBucketLifecycleConfiguration",
     "PutBucketLogging",
     "PutBucketNotificationConfiguration",
     "PutBucketOwnershipControls",

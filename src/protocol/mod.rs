@@ -46,6 +46,7 @@ mod front;
 mod guard;
 mod host;
 mod iam_api;
+mod lifecycle;
 mod listen;
 mod listing;
 mod logging;

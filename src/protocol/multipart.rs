@@ -9,7 +9,7 @@ use super::convert::{self, given_checksums, set_checksum, stated_attributes};
 use super::error::Result;
 use super::objects::{body, class_and_tags, integrity, length, write_condition};
 use super::s3::{Call, malformed_xml};
-use super::{acl, object_lock};
+use super::{acl, lifecycle, object_lock};
 use crate::object::{self, CompleteUpload};
 use crate::rules::multipart::NamedPart;
 use crate::rules::{Refusal, checksums, listing, multipart};
@@ -51,7 +51,10 @@ pub(super) async fn create(
     let request = object::CreateUpload { bucket, key, initiator, owner, attributes, checksum };
     let upload = call.objects().create_upload(request).await?;
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
+    let (abort_date, abort_rule_id) = lifecycle::abort_date(call, &input.key, upload.initiated).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
+        abort_date,
+        abort_rule_id,
         bucket: Some(input.bucket),
         checksum_algorithm,
         checksum_type,
@@ -116,6 +119,7 @@ pub(super) async fn complete(
     let written = call.objects().complete_upload(request).await?;
     let mut output = CompleteMultipartUploadOutput {
         location: Some(location(call, &input.bucket, &input.key)),
+        expiration: lifecycle::expiration(call, &input.key, &written.version).await?,
         bucket: Some(input.bucket),
         key: Some(convert::xml_text(&input.key)),
         version_id: convert::written_version(written.label),
@@ -158,8 +162,11 @@ pub(super) async fn list_parts(call: &Call<'_>, input: ListPartsInput) -> Result
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
     let last = page.parts.last().map_or(0, |part| part.number);
     let owners = call.owners().await?;
+    let (abort_date, abort_rule_id) = lifecycle::abort_date(call, &input.key, upload.initiated).await?;
     let storage_class = upload.attributes.storage_class.clone().unwrap_or_else(|| convert::STANDARD.to_owned());
     Ok(S3Response::new(ListPartsOutput {
+        abort_date,
+        abort_rule_id,
         bucket: Some(input.bucket),
         checksum_algorithm,
         checksum_type,

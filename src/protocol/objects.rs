@@ -13,7 +13,7 @@ use super::access_log::BatchDeletion;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, answer_body, object_lock, unpack};
+use super::{acl, answer_body, lifecycle, object_lock, unpack};
 use crate::object::{self, AppendObject, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
@@ -86,6 +86,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
     let integrity = integrity(call)?;
     object_lock::check_integrity(call, &integrity)?;
     let event = if call.is_form() { EventName::ObjectCreatedPost } else { EventName::ObjectCreatedPut };
+    let key = input.key.clone();
     let request = PutObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
@@ -103,7 +104,11 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
             call.objects().append_object(request, body(input.body)).await?
         }
     };
-    let mut output = PutObjectOutput { version_id: convert::written_version(written.label), ..Default::default() };
+    let mut output = PutObjectOutput {
+        version_id: convert::written_version(written.label),
+        expiration: lifecycle::expiration(call, &key, &written.version).await?,
+        ..Default::default()
+    };
     if let Some(object) = written.version.object() {
         output.e_tag = Some(convert::etag(object.etag));
         output.size = offset.map(|_| convert::number(object.size));
@@ -197,11 +202,17 @@ async fn shown_checksum(
     Ok(object.checksum.clone().filter(|_| whole).map(|checksum| (checksum, object.etag.parts)))
 }
 
+/// When the object expires, where it is the current one that is shown.
+async fn shown_expiration(call: &Call<'_>, found: &Found, key: &str, version: Option<&str>) -> Result<Option<String>> {
+    if version.is_some() { Ok(None) } else { lifecycle::expiration(call, key, &found.version).await }
+}
+
 pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Response<GetObjectOutput>> {
     let (found, content) = call.objects().get_object(read_request!(call, input)).await?;
     let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
     let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
     let mut output = read_answer!(GetObjectOutput, &found, &checksum, lock);
+    output.expiration = shown_expiration(call, &found, &input.key, input.version_id.as_deref()).await?;
     output.body = Some(answer_body::streaming(content, found.served.length));
     Ok(with_status_of(&found, output))
 }
@@ -210,7 +221,8 @@ pub(super) async fn head(call: &Call<'_>, input: HeadObjectInput) -> Result<S3Re
     let found = call.objects().head_object(read_request!(call, input)).await?;
     let checksum = shown_checksum(call, &found, input.part_number, input.checksum_mode.as_ref()).await?;
     let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
-    let output = read_answer!(HeadObjectOutput, &found, &checksum, lock);
+    let mut output = read_answer!(HeadObjectOutput, &found, &checksum, lock);
+    output.expiration = shown_expiration(call, &found, &input.key, input.version_id.as_deref()).await?;
     let mut response = with_status_of(&found, output);
     // Of GET, s3s applies these itself.
     let expires = input.response_expires.as_ref().and_then(convert::http_date_of);

@@ -16,8 +16,8 @@ use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    abac, absent, acl, annotations, buckets, copies, cors, listen, listing, logging, multipart, notification,
-    object_lock, objects, ownership, policy, public_access, renames, request_payment, tagging, website,
+    abac, absent, acl, annotations, buckets, copies, cors, lifecycle, listen, listing, logging, multipart,
+    notification, object_lock, objects, ownership, policy, public_access, renames, request_payment, tagging, website,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -376,8 +376,11 @@ operations! {
     get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website::get;
     put_bucket_website(PutBucketWebsiteInput) -> PutBucketWebsiteOutput = website::put;
     delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = website::delete;
+    // Lifecycle.
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle::get;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = lifecycle::delete;
     // Features that no bucket has.
-    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = absent::lifecycle;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;

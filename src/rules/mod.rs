@@ -29,6 +29,7 @@
 //! | [`rename`] | what may be renamed to what, and under which conditions |
 //! | [`archive`] | what the entries of an uploaded archive are called |
 //! | [`multipart`] | part numbers, part lists, sizes |
+//! | [`lifecycle`] | what becomes of objects with time |
 //! | [`listing`] | which keys and common prefixes make up a page |
 //! | [`object_lock`] | what protects a version against removal, and who may loosen that |
 //! | [`quota`] | the most that a bucket may hold |
@@ -51,6 +52,7 @@ pub mod cors;
 pub mod etag;
 pub mod http_date;
 pub mod iam;
+pub mod lifecycle;
 pub mod listing;
 pub mod metadata;
 pub mod multipart;

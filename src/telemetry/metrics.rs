@@ -101,6 +101,12 @@ impl Metrics {
         Counted::new(&self.0.in_flight)
     }
 
+    /// Requests that are being worked on now.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> i64 {
+        self.0.in_flight.get()
+    }
+
     /// Notes an answer. `operation` is S3's name for it ("`PutObject`") and never anything that a client chose;
     /// `elapsed` runs from the request's head to the end of the answer.
     pub fn request_finished(&self, operation: &'static str, code: StatusCode, elapsed: Duration) {

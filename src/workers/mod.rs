@@ -3,4 +3,5 @@
 pub mod access_logs;
 pub mod events;
 pub mod garbage;
+pub mod lifecycle;
 pub mod sessions;

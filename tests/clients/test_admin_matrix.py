@@ -14,6 +14,7 @@ ENDPOINTS = {name: (method, path, who) for method, path, name, who in LINE.finda
 
 # Bodies that would be taken; all others are without one.
 BODIES = {
+    "PreviewLifecycle": {"configuration": {"Rules": [{"Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]}},
     "PutBucketQuota": {"bytes": 1000},
     "PutEventTarget": {"kind": "webhook", "url": "http://127.0.0.1:9/"},
     "ReplayEvents": {"position": 1},
@@ -54,7 +55,10 @@ def code(answer):
 def test_matrix(tenants, callers, name, bucket_name):
     method, path, who = ENDPOINTS[name]
     bucket = bucket_name[:50].strip("-")
-    tenants.owner.client("s3").create_bucket(Bucket=bucket)
+    s3 = tenants.owner.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    rules = [{"Status": "Enabled", "Prefix": "", "Expiration": {"Days": 900}}]
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
     target = "/_admin/v1/" + path.format(bucket=bucket, name=f"matrix-{bucket[-8:]}")
     request = (method, target, (), json.dumps(BODIES.get(name)).encode() if name in BODIES else b"")
     policied, nobody, ended = callers["policied"], callers["nobody"], callers["ended"]

@@ -83,6 +83,9 @@ PARAMETERS = {
     "PutBucketAccelerateConfiguration": {"AccelerateConfiguration": {"Status": "Suspended"}},
     "PutBucketAcl": {"ACL": "private"},
     "PutBucketCors": {"CORSConfiguration": {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}},
+    "PutBucketLifecycleConfiguration": {
+        "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 9}}]}
+    },
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     "PutBucketPolicy": {
         "Policy": '{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"' + OWNER + '"}},'

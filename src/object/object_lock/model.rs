@@ -72,7 +72,12 @@ struct World {
 fn settings() -> Settings {
     let key = AccessKey::new("MODELKEY0000".to_owned(), SecretKey::new("model-secret-00".to_owned())).expect("valid");
     let accounts = Arc::new(Accounts::new(key, Vec::new()).expect("one account"));
-    Settings { region: "r".to_owned(), default_ownership: ObjectOwnership::default(), accounts }
+    Settings {
+        region: "r".to_owned(),
+        default_ownership: ObjectOwnership::default(),
+        calendar: crate::rules::lifecycle::Calendar::AMAZON,
+        accounts,
+    }
 }
 
 fn clock(latest: Timestamp, clocks: &Clocks) -> LockClock {

@@ -6,6 +6,7 @@
 //! | `table` | the endpoints: method, path, action, who may, handler |
 //! | `quotas` | buckets' quotas and usage |
 //! | `event_targets` | where events can go |
+//! | `lifecycle` | what lifecycle rules did, will do, and why |
 //! | `events` | how they are delivered, sending again, dead letters |
 //!
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
@@ -13,6 +14,7 @@
 
 mod event_targets;
 mod events;
+mod lifecycle;
 mod quotas;
 mod table;
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, event_targets, events, quotas};
+use super::{Call, event_targets, events, lifecycle, quotas};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -49,6 +49,9 @@ endpoints! {
     DELETE "buckets/{bucket}/quota" DeleteBucketQuota, Operator: quotas::delete;
     GET "buckets/{bucket}/quota" GetBucketQuota, OwnerToo: quotas::get;
     PUT "buckets/{bucket}/quota" PutBucketQuota, Operator: quotas::put;
+    GET "buckets/{bucket}/lifecycle/explain" ExplainLifecycle, OwnerToo: lifecycle::explain;
+    POST "buckets/{bucket}/lifecycle/preview" PreviewLifecycle, OwnerToo: lifecycle::preview;
+    GET "lifecycle" GetLifecycle, Operator: lifecycle::status;
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
     GET "event-targets" ListEventTargets, Operator: event_targets::list;
     PUT "event-targets/{name}" PutEventTarget, Operator: event_targets::put;

@@ -120,8 +120,8 @@ async fn what_is_not_there_is_refused_and_never_ignored() {
     let server = Server::new().await;
     let encrypted = put("/bucket/k").body("data").header("x-amz-server-side-encryption", "AES256");
     server.send(encrypted).await.refused(501, "NotImplemented");
-    let rule = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status></Rule></LifecycleConfiguration>";
-    server.send(put("/bucket?lifecycle").body(rule)).await.refused(501, "NotImplemented");
+    let metrics = "<MetricsConfiguration><Id>a</Id></MetricsConfiguration>";
+    server.send(put("/bucket?metrics&id=a").body(metrics)).await.refused(501, "NotImplemented");
     server.send(get("/bucket?policy")).await.refused(404, "NoSuchBucketPolicy");
     server.send(put("/bucket?acl").header("x-amz-acl", "private")).await.refused(400, "AccessControlListNotSupported");
     let acl = server.send(get("/bucket?acl")).await.succeeded(200);

@@ -82,6 +82,7 @@ impl Server {
         let settings = Settings {
             region: "us-east-1".to_owned(),
             default_ownership: ObjectOwnership::default(),
+            calendar: crate::rules::lifecycle::Calendar::AMAZON,
             accounts: Arc::clone(&accounts),
         };
         let objects = Objects::new(Arc::clone(&store), settings);
@@ -108,7 +109,7 @@ impl Server {
             event_targets,
             delivery: Arc::new(Nobody),
             draining: Arc::new(|| false),
-            access_log: AccessLog::new(),
+            access_log: AccessLog::new().0,
             failed_signatures_per_minute: 60,
             post_signature_v2: false,
         };

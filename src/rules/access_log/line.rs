@@ -30,7 +30,7 @@ pub struct Line<'a> {
     pub key: Option<&'a str>,
     /// Method, path with query, and protocol, as they came.
     pub request_uri: Option<&'a str>,
-    /// The answer's status.
+    /// The answer's status; 0, and then written as `-`, where there was no request.
     pub status: u16,
     /// The error's code.
     pub error_code: Option<&'a str>,
@@ -80,7 +80,7 @@ impl Line<'_> {
         field(&mut out, Some(self.operation));
         key(&mut out, self.key);
         quoted(&mut out, self.request_uri, MAX_URI_BYTES);
-        let _ = write!(out, " {}", self.status);
+        number(&mut out, Some(self.status).filter(|status| *status > 0));
         field(&mut out, self.error_code);
         number(&mut out, Some(self.bytes_sent).filter(|sent| *sent > 0));
         number(&mut out, self.object_size);
@@ -109,20 +109,8 @@ fn moment(out: &mut String, time: Timestamp) {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let at = TimeZone::UTC.to_datetime(time);
     let month = usize::try_from(at.month() - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("-");
-    out.push_str(" [");
-    two_digits(out, at.day());
-    let _ = write!(out, "/{month}/{:04}", at.year());
-    for part in [at.hour(), at.minute(), at.second()] {
-        out.push(':');
-        two_digits(out, part);
-    }
-    out.push_str(" +0000]");
-}
-
-fn two_digits(out: &mut String, number: i8) {
-    let digit = |number: i8| char::from(b'0' + number.rem_euclid(10).unsigned_abs());
-    out.push(digit(number / 10));
-    out.push(digit(number));
+    let (day, year, hour, minute, second) = (at.day(), at.year(), at.hour(), at.minute(), at.second());
+    let _ = write!(out, " [{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000]");
 }
 
 fn number(out: &mut String, value: Option<impl Display>) {
@@ -169,8 +157,7 @@ fn key(out: &mut String, key: Option<&str>) {
 }
 
 fn encoded(out: &mut String, text: &str, limit: usize, stays: impl Fn(u8) -> bool) {
-    // All of them, so that many are looked at at a time.
-    if text.len() <= limit && text.bytes().fold(true, |all, byte| all & stays(byte)) {
+    if text.len() <= limit && text.bytes().all(&stays) {
         // What is nearly always so, at the cost of one copy.
         out.push_str(text);
         return;

@@ -438,6 +438,12 @@ pub fn cursor(name: &str) -> Vec<u8> {
     [b"cursor/", name.as_bytes()].concat()
 }
 
+/// Family `system`: what the worker of this name noted for its next start.
+#[must_use]
+pub fn worker_note(name: &str) -> Vec<u8> {
+    [b"worker/", name.as_bytes()].concat()
+}
+
 /// Family `identities`: a row of this kind, named by these parts. Each part is escaped and ended as an object key is.
 #[must_use]
 pub fn identity(kind: u8, parts: &[&str]) -> Vec<u8> {

@@ -27,6 +27,7 @@ mod segments;
 mod staged;
 mod time;
 mod uploads;
+mod workers;
 mod write;
 
 use std::sync::Arc;
