@@ -9,9 +9,10 @@ DEADLINE_SECONDS = 20
 
 
 class EventReceiver:
-    """Listens on a port of loopback. `status` is what it answers; other than 200, it keeps nothing."""
+    """Listens on a port of loopback, with TLS if it is given a context for that. `status` is what it answers; other
+    than 200, it keeps nothing."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, tls=None):
         self.status = 200
         self._messages = []
         self._arrived = threading.Condition()
@@ -44,11 +45,17 @@ class EventReceiver:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if tls is not None:
+            # Hands are shaken where a connection is served, so that one that fails holds up no other.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.handle_error = lambda *_: None
+            self._scheme = "https"
         self.port = self._server.server_port
 
     def url(self, name):
         """Where the target `name` sends to."""
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{self._scheme}://127.0.0.1:{self.port}/{name}"
 
     def _keep(self, name, headers, document):
         with self._arrived:

@@ -63,10 +63,10 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     metrics.add_source(move || outbox.gauges());
     metrics.add_labelled_source(move || targets.target_gauges());
     let stage = health.clone();
-    let (access_log, lines) = AccessLog::new();
+    let access_log = AccessLog::new();
     let figures = Arc::clone(access_log.figures());
     metrics.add_source(move || figures.gauges());
-    let access_logs = AccessLogsWorker::start(&objects, lines, config.access_log.interval);
+    let access_logs = AccessLogsWorker::start(&objects, access_log.clone(), config.access_log.interval);
     let lifecycle = start_lifecycle(&objects, config.lifecycle.calendar, &access_log, &metrics);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),

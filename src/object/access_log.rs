@@ -1,13 +1,13 @@
 //! Access logs of buckets, from the configuration to the objects that hold the lines.
 //!
-//! A line goes three steps. The request that it tells of leaves it in a queue in memory, which is bounded: what does not
-//! fit is counted and lost, never waited for. Within about a second it is kept in the index, from where no crash takes
+//! A line goes three steps. The request that it tells of leaves it in memory, in a bounded place: what does not fit is
+//! counted and lost, never waited for. Within about a second it is kept in the index, from where no crash takes
 //! it. At each interval what was kept becomes objects in the target buckets, and only then is it removed: a crash in
 //! between repeats lines, and loses none.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quick_cache::sync::Cache;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use storage::index::records::{Attributes, BucketRecord, Record};
 use storage::store::MAX_STAGED_LOG_BYTES;
 use storage::types::{BucketId, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use super::access::LOGGING;
 use super::{Body, Cause, Error, EventName, Integrity, Objects, Origin, PutObject, Result, set_object_acl};
@@ -26,8 +26,7 @@ use crate::rules::{Code, Refusal};
 
 /// Buckets whose configurations are kept.
 const CACHED_BUCKETS: usize = 4_096;
-/// Lines, and their bytes, that wait in memory to be kept.
-const MAX_QUEUED_LINES: usize = 65_536;
+/// Bytes of lines that wait in memory to be kept.
 const MAX_QUEUED_BYTES: usize = 32 << 20;
 /// Rows that one step of a delivery reads.
 const PAGE_ROWS: usize = 200;
@@ -54,21 +53,29 @@ pub struct LogOrigin {
     pub source: LogSource,
 }
 
-/// A line on its way into a log.
+/// Lines on their way into a log, at most as many as fit into one stored row.
 #[derive(Debug)]
-pub struct LoggedLine {
-    /// Where it comes from, and how that is logged.
-    pub origin: Arc<LogOrigin>,
-    /// When that came.
-    pub time: Timestamp,
-    /// The line, with its end.
-    pub text: String,
+pub struct LoggedLines {
+    /// Where they come from, and how that is logged.
+    origin: Arc<LogOrigin>,
+    /// The day by which their object is named, if it is.
+    day: Option<i64>,
+    count: u64,
+    /// The lines, with their ends.
+    text: String,
+}
+
+impl LoggedLines {
+    /// How many bytes they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
 }
 
 /// Figures of access logging, for metrics.
 #[derive(Debug, Default)]
 pub struct AccessLogFigures {
-    queued_bytes: AtomicUsize,
     dropped: AtomicU64,
     staged: AtomicU64,
     delivered: AtomicU64,
@@ -105,72 +112,87 @@ impl AccessLogFigures {
     }
 }
 
-/// The queue's end at which requests leave their lines. Cheap to clone.
+/// Where requests leave their lines until they are kept. Lines are gathered as they come, so that one costs the request
+/// that leaves it no more than a copy. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct AccessLog {
-    sender: mpsc::Sender<LoggedLine>,
+pub struct AccessLog(Arc<Queue>);
+
+#[derive(Debug)]
+struct Queue {
+    gathered: Mutex<Gathered>,
+    /// Told when there are lines again.
+    begun: Notify,
     figures: Arc<AccessLogFigures>,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    /// What is added to, by the origin's address, which stays its own as long as it is held here, and the day.
+    open: HashMap<(usize, Option<i64>), LoggedLines>,
+    /// To which no line may be added any more.
+    full: Vec<LoggedLines>,
+    bytes: usize,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl AccessLog {
-    /// The queue's two ends.
+    /// Without lines.
     #[must_use]
-    pub fn new() -> (Self, LoggedLines) {
-        let (sender, receiver) = mpsc::channel(MAX_QUEUED_LINES);
-        let figures = Arc::<AccessLogFigures>::default();
-        (Self { sender, figures: Arc::clone(&figures) }, LoggedLines { receiver, figures })
+    pub fn new() -> Self {
+        Self(Arc::new(Queue { gathered: Mutex::default(), begun: Notify::new(), figures: Arc::default() }))
     }
 
-    /// Leaves a line; it is lost, and counted, if there is no room.
-    pub fn note(&self, line: LoggedLine) {
-        let length = line.text.len();
-        let queued = self.figures.queued_bytes.fetch_add(length, Ordering::Relaxed);
-        if queued + length > MAX_QUEUED_BYTES || self.sender.try_send(line).is_err() {
-            self.figures.queued_bytes.fetch_sub(length, Ordering::Relaxed);
-            self.figures.note_dropped(1);
+    /// Leaves a line, given with its end, of a request that came at `time`; it is lost, and counted, if there is no
+    /// room.
+    pub fn note(&self, origin: &Arc<LogOrigin>, time: Timestamp, line: &str) {
+        let day = origin.logging.day(time.0);
+        let mut gathered = self.gathered();
+        if gathered.bytes + line.len() > MAX_QUEUED_BYTES {
+            self.0.figures.note_dropped(1);
+            return;
+        }
+        let is_first = gathered.bytes == 0;
+        gathered.bytes += line.len();
+        let Gathered { open, full, .. } = &mut *gathered;
+        let empty = || LoggedLines { origin: Arc::clone(origin), day, count: 0, text: String::new() };
+        let lines = open.entry((Arc::as_ptr(origin).addr(), day)).or_insert_with(empty);
+        if lines.bytes() + line.len() > MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES && lines.count > 0 {
+            full.push(std::mem::replace(lines, empty()));
+        }
+        lines.text.push_str(line);
+        lines.count += 1;
+        drop(gathered);
+        if is_first {
+            self.0.begun.notify_one();
         }
     }
 
-    /// Figures for metrics.
+    /// Waits until there are lines.
+    pub async fn wait(&self) {
+        self.0.begun.notified().await;
+    }
+
+    /// Takes the lines that are there.
     #[must_use]
-    pub fn figures(&self) -> &Arc<AccessLogFigures> {
-        &self.figures
-    }
-}
-
-/// The queue's end at which lines are taken out.
-#[derive(Debug)]
-pub struct LoggedLines {
-    receiver: mpsc::Receiver<LoggedLine>,
-    figures: Arc<AccessLogFigures>,
-}
-
-impl LoggedLines {
-    /// Waits for lines and appends those that are there to `lines`; `false` when there will be none any more. Nothing is
-    /// lost by not waiting for it to the end.
-    pub async fn take(&mut self, lines: &mut Vec<LoggedLine>) -> bool {
-        let before = lines.len();
-        let taken = self.receiver.recv_many(lines, MAX_QUEUED_LINES).await;
-        self.note_taken(lines.get(before..).unwrap_or_default());
-        taken > 0
-    }
-
-    /// Takes what is there.
-    pub fn take_now(&mut self) -> Vec<LoggedLine> {
-        let lines: Vec<_> = std::iter::from_fn(|| self.receiver.try_recv().ok()).collect();
-        self.note_taken(&lines);
-        lines
+    pub fn take(&self) -> Vec<LoggedLines> {
+        let Gathered { open, mut full, .. } = std::mem::take(&mut *self.gathered());
+        full.extend(open.into_values());
+        full
     }
 
     /// Figures for metrics.
     #[must_use]
     pub fn figures(&self) -> &Arc<AccessLogFigures> {
-        &self.figures
+        &self.0.figures
     }
 
-    fn note_taken(&self, lines: &[LoggedLine]) {
-        let bytes = lines.iter().map(|line| line.text.len()).sum();
-        self.figures.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.0.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -218,22 +240,9 @@ impl Objects {
     }
 
     /// Keeps lines: durable when it resolves.
-    pub async fn stage_access_logs(&self, lines: Vec<LoggedLine>, figures: &AccessLogFigures) -> Result<()> {
-        let count = lines.len() as u64;
-        let mut rows = Vec::new();
-        // By the origin's address, which stays its own as long as it is held here.
-        let mut open: HashMap<(usize, Option<i64>), (Arc<LogOrigin>, String)> = HashMap::new();
-        for LoggedLine { origin, time, text } in lines {
-            let day = origin.logging.day(time.0);
-            let address = Arc::as_ptr(&origin).addr();
-            let (origin, gathered) = open.entry((address, day)).or_insert((origin, String::new()));
-            if gathered.len() + text.len() > MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES && !gathered.is_empty() {
-                rows.push(staged_row(origin, day, std::mem::take(gathered)));
-            }
-            gathered.push_str(&text);
-        }
-        rows.extend(open.into_iter().map(|((_, day), (origin, lines))| staged_row(&origin, day, lines)));
-        let staged = self.store.stage_access_logs(rows).await;
+    pub async fn stage_access_logs(&self, lines: Vec<LoggedLines>, figures: &AccessLogFigures) -> Result<()> {
+        let count = lines.iter().map(|lines| lines.count).sum();
+        let staged = self.store.stage_access_logs(lines.into_iter().map(staged_row).collect()).await;
         let counter = if staged.is_ok() { &figures.staged } else { &figures.dropped };
         counter.fetch_add(count, Ordering::Relaxed);
         Ok(staged?)
@@ -317,7 +326,7 @@ impl Objects {
     }
 }
 
-fn staged_row(origin: &LogOrigin, day: Option<i64>, lines: String) -> Vec<u8> {
+fn staged_row(LoggedLines { origin, day, text: lines, .. }: LoggedLines) -> Vec<u8> {
     let (logging, source) = ((*origin.logging).clone(), origin.source.clone());
     StagedLines { destination: Destination { logging, source, day }, lines }.encode()
 }
@@ -326,7 +335,7 @@ fn staged_row(origin: &LogOrigin, day: Option<i64>, lines: String) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn line(text: &str) -> LoggedLine {
+    fn origin() -> Arc<LogOrigin> {
         let logging = Logging {
             target_bucket: "t".to_owned(),
             target_prefix: String::new(),
@@ -334,29 +343,47 @@ mod tests {
             key_format: None,
         };
         let source = LogSource { bucket: "s".to_owned(), account: "1".to_owned(), region: "r".to_owned() };
-        let origin = Arc::new(LogOrigin { logging: Arc::new(logging), source });
-        LoggedLine { origin, time: Timestamp(0), text: text.to_owned() }
+        Arc::new(LogOrigin { logging: Arc::new(logging), source })
     }
 
     #[test]
     fn golden_bytes_of_configuration_and_lines() {
-        let LoggedLine { origin, .. } = line("");
+        let origin = origin();
         assert_eq!(origin.logging.encode(), [1, 1, b't', 0, 0, 0]);
-        let staged = staged_row(&origin, Some(3), "l\n".to_owned());
+        let staged = staged_row(LoggedLines { origin, day: Some(3), count: 1, text: "l\n".to_owned() });
         assert_eq!(staged, [1, 1, b't', 0, 0, 0, 1, b's', 1, b'1', 1, b'r', 1, 6, 2, b'l', b'\n']);
     }
 
     #[tokio::test]
     async fn what_has_no_room_is_counted_and_not_waited_for() {
-        let (log, mut lines) = AccessLog::new();
+        let (log, origin) = (AccessLog::new(), origin());
         let long = "x".repeat(MAX_QUEUED_BYTES / 4);
-        (0..6).for_each(|_| log.note(line(&long)));
+        (0..6).for_each(|_| log.note(&origin, Timestamp(0), &long));
         assert_eq!(log.figures().dropped.load(Ordering::Relaxed), 2);
-        let mut taken = Vec::new();
-        assert!(lines.take(&mut taken).await);
-        assert_eq!(taken.len(), 4);
-        log.note(line(&long));
-        assert_eq!(lines.take_now().len(), 1, "there is room again");
-        assert_eq!(log.figures().queued_bytes.load(Ordering::Relaxed), 0);
+        log.wait().await;
+        assert_eq!(log.take().len(), 4);
+        log.note(&origin, Timestamp(0), &long);
+        log.wait().await;
+        assert_eq!(log.take().len(), 1, "there is room again");
+        assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn lines_are_gathered_in_their_order_into_rows_that_can_be_stored() {
+        let (log, one, other) = (AccessLog::new(), origin(), origin());
+        let expected: Vec<String> = (0..1_000).map(|number| format!("{number:0100}\n")).collect();
+        for line in &expected {
+            log.note(&one, Timestamp(0), line);
+            log.note(&other, Timestamp(0), line);
+        }
+        let taken = log.take();
+        assert!(taken.iter().all(|lines| lines.bytes() <= MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES));
+        for origin in [one, other] {
+            let own: Vec<_> = taken.iter().filter(|lines| Arc::ptr_eq(&lines.origin, &origin)).collect();
+            assert!(own.len() > 1, "{} rows", own.len());
+            assert_eq!(own.iter().map(|lines| lines.count).sum::<u64>(), 1_000);
+            let text: String = own.iter().map(|lines| lines.text.as_str()).collect();
+            assert_eq!(text, expected.concat());
+        }
     }
 }

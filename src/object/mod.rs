@@ -35,7 +35,7 @@ use storage::index::records::{BucketRecord, VersionRecord};
 use storage::store::KeyView;
 
 pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredPolicy, object_acl, set_object_acl};
-pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLine, LoggedLines};
+pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLines};
 pub use annotations::{Annotated, AnnotationChange, AnnotationPage, ListAnnotations, NewAnnotation};
 pub use append::AppendObject;
 pub use body::{Body, Integrity, ReadTrailer};

@@ -18,8 +18,8 @@ use super::query;
 use super::target::{self, Target};
 use crate::accounts::Accounts;
 use crate::identity::Caller;
-use crate::object::{AccessLog, LogOrigin, LoggedLine, Objects};
-use crate::rules::access_log::{self, Line, LogSource};
+use crate::object::{AccessLog, LogOrigin, Objects};
+use crate::rules::access_log::{self, Line, LogSource, Logging};
 use crate::rules::iam::Principal;
 
 /// What is kept of a request's head. Nothing of it is copied: headers and URI share their bytes.
@@ -88,8 +88,8 @@ pub(super) struct Logged {
     origin: Arc<LogOrigin>,
 }
 
-/// Buckets whose requests are logged, by generation: what is made of their settings for each line is made once.
-pub(super) type LoggedBuckets = Cache<(BucketId, u64), Arc<Logged>>;
+/// Whether buckets' requests are logged, by generation: what is made of their settings for each line is made once.
+pub(super) type LoggedBuckets = Cache<(BucketId, u64), Option<Arc<Logged>>>;
 
 /// Buckets that are kept so.
 const CACHED_BUCKETS: usize = 1_024;
@@ -156,25 +156,30 @@ impl AccessLogs {
     }
 
     async fn logged(&self, bucket: &BucketRecord) -> Option<Arc<Logged>> {
-        let logging = match self.objects.bucket_logging(bucket).await {
-            Ok(logging) => logging?,
+        if bucket.generation == 0 {
+            return None;
+        }
+        let key = (bucket.id, bucket.generation);
+        if let Some(known) = self.known.get(&key) {
+            return known;
+        }
+        let logged = match self.objects.bucket_logging(bucket).await {
+            Ok(logging) => logging.map(|logging| Arc::new(self.made_of(bucket, logging))),
             Err(error) => {
                 tracing::error!(%error, bucket = bucket.name, "whether requests are logged cannot be read");
                 self.log.figures().note_dropped(1);
                 return None;
             }
         };
-        let key = (bucket.id, bucket.generation);
-        if let Some(known) = self.known.get(&key) {
-            return Some(known);
-        }
+        self.known.insert(key, logged.clone());
+        logged
+    }
+
+    fn made_of(&self, bucket: &BucketRecord, logging: Arc<Logging>) -> Logged {
         let account = self.accounts.by_canonical_id(&bucket.owner);
         let account = account.map_or_else(|| bucket.owner.clone(), |account| account.id.clone());
         let source = LogSource { bucket: bucket.name.clone(), account, region: bucket.region.clone() };
-        let origin = Arc::new(LogOrigin { logging, source });
-        let logged = Arc::new(Logged { owner: bucket.owner.clone(), origin });
-        self.known.insert(key, Arc::clone(&logged));
-        Some(logged)
+        Logged { owner: bucket.owner.clone(), origin: Arc::new(LogOrigin { logging, source }) }
     }
 }
 
@@ -306,8 +311,7 @@ impl Pending {
             tls_version: tls_version.as_deref(),
             acl_required: context.needed_acl(),
         };
-        let (origin, text) = (Arc::clone(&logged.origin), line.render());
-        self.log.note(LoggedLine { origin, time: heard.at, text });
+        self.log.note(&logged.origin, heard.at, &line.render());
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::object::{AccessLogFigures, LoggedLine, LoggedLines, Objects};
+use crate::object::{AccessLog, AccessLogFigures, LoggedLines, Objects};
 
 /// The pause after lines were kept, in which further ones gather.
 const GATHERING: Duration = Duration::from_millis(250);
@@ -23,11 +23,11 @@ pub struct AccessLogsWorker {
 impl AccessLogsWorker {
     /// Starts the worker; what was kept becomes objects every `interval`.
     #[must_use]
-    pub fn start(objects: &Objects, lines: LoggedLines, interval: Duration) -> Self {
+    pub fn start(objects: &Objects, log: AccessLog, interval: Duration) -> Self {
         let (stop, stopping) = watch::channel(false);
         let early = Arc::new(Notify::new());
-        let figures = Arc::clone(lines.figures());
-        let keeping = tokio::spawn(keep(objects.clone(), lines, Arc::clone(&early), stopping.clone()));
+        let figures = Arc::clone(log.figures());
+        let keeping = tokio::spawn(keep(objects.clone(), log, Arc::clone(&early), stopping.clone()));
         let delivering = tokio::spawn(deliver(objects.clone(), figures, interval, early, stopping));
         Self { stop, tasks: [keeping, delivering] }
     }
@@ -44,18 +44,16 @@ impl AccessLogsWorker {
     }
 }
 
-async fn keep(objects: Objects, mut lines: LoggedLines, early: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
-    let (mut taken, mut bytes) = (Vec::new(), 0);
+async fn keep(objects: Objects, log: AccessLog, early: Arc<Notify>, mut stopping: watch::Receiver<bool>) {
+    let mut bytes = 0;
     loop {
         let more = tokio::select! {
-            more = lines.take(&mut taken) => more,
+            () = log.wait() => true,
             _ = stopping.changed() => false,
         };
-        if !more {
-            taken.extend(lines.take_now());
-        }
-        bytes += taken.iter().map(|line| line.text.len()).sum::<usize>();
-        stage(&objects, std::mem::take(&mut taken), lines.figures()).await;
+        let taken = log.take();
+        bytes += taken.iter().map(LoggedLines::bytes).sum::<usize>();
+        stage(&objects, taken, log.figures()).await;
         if bytes >= EARLY_BYTES {
             bytes = 0;
             early.notify_one();
@@ -66,14 +64,14 @@ async fn keep(objects: Objects, mut lines: LoggedLines, early: Arc<Notify>, mut 
         tokio::select! {
             () = tokio::time::sleep(GATHERING) => {}
             _ = stopping.changed() => {
-                stage(&objects, lines.take_now(), lines.figures()).await;
+                stage(&objects, log.take(), log.figures()).await;
                 return;
             }
         }
     }
 }
 
-async fn stage(objects: &Objects, lines: Vec<LoggedLine>, figures: &AccessLogFigures) {
+async fn stage(objects: &Objects, lines: Vec<LoggedLines>, figures: &AccessLogFigures) {
     if lines.is_empty() {
         return;
     }

@@ -324,7 +324,8 @@ impl Worker {
                         lag = lag.max(u64::try_from(Timestamp::now().0 - item.at.0).unwrap_or(0));
                     }
                     if let Some(origin) = log {
-                        self.pace.access_log.note(self.objects.lifecycle_line(bucket, origin, &item));
+                        let now = Timestamp::now();
+                        self.pace.access_log.note(origin, now, &self.objects.lifecycle_line(bucket, &item, now));
                     }
                     tracing::debug!(
                         bucket = bucket.name,

@@ -176,6 +176,66 @@ def test_users_presigned_urls_and_refused_signatures_are_told(logged, bucket_nam
     assert (forged["error"], forged["requester"]) == ("SignatureDoesNotMatch", "-")
 
 
+def test_visits_of_a_website_are_told(tmp_path, bucket_name):
+    arguments = ["--website-domain", "web.test"]
+    env = {"CAIRN_ACCESS_LOG_INTERVAL": "1s"}
+    with ServerProcess(tmp_path / "data", tmp_path / "log", extra_args=arguments, env=env) as process:
+        source = Source(process, bucket_name)
+        s3, host = source.s3, f"{bucket_name}.web.test"
+        arn = f"arn:aws:s3:::{bucket_name}"
+        grant = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": [arn, f"{arn}/*"]}
+        s3.put_bucket_policy(Bucket=bucket_name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [grant]}))
+        index = {"IndexDocument": {"Suffix": "index.html"}}
+        s3.put_bucket_website(Bucket=bucket_name, WebsiteConfiguration=index)
+        s3.put_object(Bucket=bucket_name, Key="docs/index.html", Body=b"<p>docs</p>")
+
+        def visit(path, method="GET"):
+            request = urllib.request.Request(process.endpoint + path, headers={"Host": host}, method=method)
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return answer.headers["x-amz-request-id"]
+            except urllib.error.HTTPError as refused:
+                return refused.headers["x-amz-request-id"]
+
+        page, head, missing = visit("/docs/"), visit("/docs/index.html", "HEAD"), visit("/nothing%20here")
+        lines = source.lines(lambda lines: {page, head, missing} <= {line["request_id"] for line in lines})
+        of = lambda wanted: next(line for line in lines if line["request_id"] == wanted)  # noqa: E731
+        line = of(page)
+        assert (line["operation"], line["key"], line["status"]) == ("WEBSITE.GET.OBJECT", "docs/", "200")
+        assert (line["uri"], line["host"], line["size"]) == ('"GET /docs/ HTTP/1.1"', host, "11")
+        assert (line["requester"], line["signature"], line["auth"]) == ("-", "-", "-")
+        assert (of(head)["operation"], of(head)["sent"]) == ("WEBSITE.HEAD.OBJECT", "-")
+        line = of(missing)
+        assert (line["operation"], line["key"], line["status"]) == ("WEBSITE.GET.OBJECT", "nothing%20here", "404")
+        assert line["error"] == "NoSuchKey"
+
+
+def test_acl_required_is_told_of_what_only_a_list_allows(logged, bucket_name):
+    source = Source(logged, bucket_name)
+    s3, name = source.s3, source.name
+    s3.put_bucket_ownership_controls(
+        Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+    )
+    s3.put_object(Bucket=name, Key="public", Body=b"1", ACL="public-read")
+    s3.put_object(Bucket=name, Key="private", Body=b"1")
+    user = source.principals.user({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"})
+
+    def asked(url):
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.headers["x-amz-request-id"]
+        except urllib.error.HTTPError as refused:
+            return refused.headers["x-amz-request-id"]
+
+    by_list, refused = asked(f"{logged.endpoint}/{name}/public"), asked(f"{logged.endpoint}/{name}/private")
+    by_policy = user.client("s3").get_object(Bucket=name, Key="public")["ResponseMetadata"]["RequestId"]
+    by_root = s3.get_object(Bucket=name, Key="private")["ResponseMetadata"]["RequestId"]
+    wanted = [by_list, refused, by_policy, by_root]
+    lines = source.lines(lambda lines: set(wanted) <= {line["request_id"] for line in lines})
+    told = {line["request_id"]: (line["status"], line["acl"]) for line in lines}
+    assert [told[one] for one in wanted] == [("200", "Yes"), ("403", "-"), ("200", "-"), ("200", "-")]
+
+
 @pytest.mark.parametrize("date_source", ["DeliveryTime", "EventTime"])
 def test_partitioned_keys(logged, bucket_name, date_source):
     format = {"PartitionedPrefix": {"PartitionDateSource": date_source}}

@@ -114,6 +114,38 @@ def test_every_way_of_writing_is_held_to_it_and_deleting_never(tenants, own_buck
     assert usage(tenants, bucket) == {"bytes": 0, "objects": 0, "currentObjects": 0, "deleteMarkers": 0}
 
 
+def test_appends_renames_and_annotations(tenants, own_bucket, quota):
+    s3, bucket = tenants.owner.client("s3"), own_bucket
+    append = lambda key, at, body: code(s3.put_object, Bucket=bucket, Key=key, Body=body, WriteOffsetBytes=at)  # noqa: E731
+    assert quota(bucket, bytes=20, objects=2).status == 204
+    assert append("log", 0, b"12345678") is None
+    assert append("log", 8, b"123456789") == "QuotaExceeded", "twelve bytes are there, with the fixture's four"
+    assert append("log", 8, b"12345678") is None
+    assert append("log", 16, b"1") == "QuotaExceeded"
+    assert s3.get_object(Bucket=bucket, Key="log")["Body"].read() == b"12345678" * 2
+    assert append("third", 0, b"") == "QuotaExceeded", "a third object"
+    assert usage(tenants, bucket)["bytes"] == 20 and usage(tenants, bucket)["objects"] == 2
+
+    # A rename needs no room, and gives back that of the object in whose place it comes.
+    assert code(s3.rename_object, Bucket=bucket, Key="renamed", RenameSource="log") is None
+    assert usage(tenants, bucket)["bytes"] == 20
+    assert code(s3.rename_object, Bucket=bucket, Key="k", RenameSource="renamed") is None
+    assert (usage(tenants, bucket)["bytes"], usage(tenants, bucket)["objects"]) == (16, 1)
+
+    # An annotation's bytes count as its object's do, until they are gone.
+    annotate = lambda: code(  # noqa: E731
+        s3.put_object_annotation, Bucket=bucket, Key="k", AnnotationName="note", AnnotationPayload=b"x" * 100
+    )
+    assert quota(bucket, bytes=115).status == 204
+    assert annotate() == "QuotaExceeded"
+    assert quota(bucket, bytes=116).status == 204
+    assert annotate() is None
+    assert (usage(tenants, bucket)["bytes"], usage(tenants, bucket)["objects"]) == (116, 1)
+    assert code(s3.put_object, Bucket=bucket, Key="more", Body=b"1") == "QuotaExceeded"
+    assert code(s3.delete_object_annotation, Bucket=bucket, Key="k", AnnotationName="note") is None
+    assert usage(tenants, bucket)["bytes"] == 16
+
+
 def test_versions_count(tenants, own_bucket, quota):
     s3 = tenants.owner.client("s3")
     s3.put_bucket_versioning(Bucket=own_bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -8,7 +8,7 @@ use storage::index::records::{BucketRecord, Versioning};
 use storage::types::Timestamp;
 
 use super::scan::Item;
-use crate::object::{LogOrigin, LoggedLine, Objects, Result};
+use crate::object::{LogOrigin, Objects, Result};
 use crate::rules::access_log::{Line, LogSource};
 use crate::rules::lifecycle::Action;
 
@@ -25,9 +25,9 @@ impl Objects {
         Ok(Some(Arc::new(LogOrigin { logging, source })))
     }
 
-    /// The line of an action that was carried out now.
+    /// The line of an action that was carried out at this time.
     #[must_use]
-    pub fn lifecycle_line(&self, bucket: &BucketRecord, origin: &Arc<LogOrigin>, item: &Item) -> LoggedLine {
+    pub fn lifecycle_line(&self, bucket: &BucketRecord, item: &Item, time: Timestamp) -> String {
         let marks = bucket.versioning != Versioning::Unversioned;
         let operation = match &item.action {
             Action::Expire if marks => "S3.CREATE.DELETEMARKER",
@@ -35,7 +35,7 @@ impl Objects {
             Action::Transition(_) => "S3.TRANSITION.OBJECT",
             Action::AbortUpload => "S3.DELETE.UPLOAD",
         };
-        let (time, request) = (Timestamp::now(), self.server_origin().request_id);
+        let request = self.server_origin().request_id;
         let version = item.label.map(|label| label.to_string());
         let line = Line {
             bucket_owner: &bucket.owner,
@@ -48,6 +48,6 @@ impl Objects {
             version_id: version.as_deref(),
             ..Line::default()
         };
-        LoggedLine { origin: Arc::clone(origin), time, text: line.render() }
+        line.render()
     }
 }

@@ -1,7 +1,10 @@
-//! A request as the condition keys of policies see it. Built only when there is a policy to ask.
+//! A request as the condition keys of policies see it. Built only when there is a policy to ask, and only of the keys
+//! that the statements ask for which speak about the request: most decisions need none or few.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html> and
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>
+
+use std::collections::BTreeSet;
 
 use http::{HeaderMap, HeaderName, Uri, header};
 use percent_encoding::percent_decode_str;
@@ -10,7 +13,7 @@ use super::decision::{Asking, Resource};
 use crate::identity::Caller;
 use crate::object::BucketAccess;
 use crate::protocol::query;
-use crate::rules::iam::{CANONICAL_ID, Context};
+use crate::rules::iam::{CANONICAL_ID, Context, Policy};
 use crate::rules::tagging;
 
 /// Headers that are keys as they are, without and with another name.
@@ -46,21 +49,74 @@ const QUERY: &[(&str, &str)] = &[
     ("versionId", "s3:versionid"),
 ];
 
+/// How the keys of a bucket's tags begin.
+const RESOURCE_TAGS: [&str; 3] = ["aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/"];
+
 const MILLISECONDS_OF_A_DAY: i64 = 86_400_000;
+
+/// The keys, in lower case, that are asked for.
+#[derive(Debug)]
+pub(super) enum Wanted<'a> {
+    /// All of them.
+    Everything,
+    /// These.
+    Keys(BTreeSet<&'a str>),
+}
+
+impl<'a> Wanted<'a> {
+    /// What these policies ask for when they are asked about this action on this resource.
+    pub fn of(policies: impl Iterator<Item = &'a Policy>, action: &str, resource: &str) -> Self {
+        Self::Keys(policies.flat_map(|policy| policy.keys_for(action, resource)).collect())
+    }
+
+    /// Whether this key is asked for.
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Keys(keys) => keys.contains(key),
+        }
+    }
+
+    fn has_any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.has(key))
+    }
+
+    /// Whether a key is asked for that begins like this.
+    pub fn has_under(&self, prefix: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Keys(keys) => keys.range(prefix..).next().is_some_and(|key| key.starts_with(prefix)),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Self::Keys(keys) if keys.is_empty())
+    }
+}
 
 /// What is known of a request whatever it asks for.
 pub(in crate::protocol) fn of_request(asking: &Asking<'_>, caller: &Caller) -> Context {
+    wanted_of_request(asking, caller, &Wanted::Everything)
+}
+
+/// As [`of_request`], of the keys that are wanted.
+pub(super) fn wanted_of_request(asking: &Asking<'_>, caller: &Caller, wanted: &Wanted<'_>) -> Context {
     let mut keys = Context::new();
-    of_caller(&mut keys, caller);
-    of_connection(&mut keys, asking);
-    for (name, key) in HEADERS {
+    of_caller(&mut keys, caller, wanted);
+    if wanted.is_nothing() {
+        return keys;
+    }
+    of_connection(&mut keys, asking, wanted);
+    for (name, key) in HEADERS.iter().filter(|(_, key)| wanted.has(key)) {
         if let Some(value) = text(asking.headers, name) {
             keys.insert(*key, value);
         }
     }
-    for (name, value) in query::pairs(asking.uri) {
-        if let Some((_, key)) = QUERY.iter().find(|(known, _)| *known == name) {
-            keys.insert(*key, value);
+    if QUERY.iter().any(|(_, key)| wanted.has(key)) {
+        for (name, value) in query::pairs(asking.uri) {
+            if let Some((_, key)) = QUERY.iter().find(|(known, _)| *known == name) {
+                keys.insert(*key, value);
+            }
         }
     }
     if let Some(source) = text(asking.headers, "x-amz-copy-source") {
@@ -76,19 +132,22 @@ pub(in crate::protocol) fn of_request(asking: &Asking<'_>, caller: &Caller) -> C
 }
 
 /// What is known of who asks.
-pub(super) fn of_caller(keys: &mut Context, caller: &Caller) {
-    for (key, value) in &caller.facts {
+fn of_caller(keys: &mut Context, caller: &Caller, wanted: &Wanted<'_>) {
+    for (key, value) in caller.facts.iter().filter(|(key, _)| wanted.has(key)) {
         keys.push(key.as_str(), value.as_str());
     }
+    // Not a condition's key, but a principal's.
     if !caller.is_anonymous() {
         keys.insert(CANONICAL_ID, caller.account.canonical_id.as_str());
     }
 }
 
-fn of_connection(keys: &mut Context, asking: &Asking<'_>) {
+fn of_connection(keys: &mut Context, asking: &Asking<'_>, wanted: &Wanted<'_>) {
     let now = asking.now.0;
     keys.insert("aws:epochtime", now.div_euclid(1_000).to_string());
-    if let Ok(time) = jiff::Timestamp::from_millisecond(now) {
+    if wanted.has("aws:currenttime")
+        && let Ok(time) = jiff::Timestamp::from_millisecond(now)
+    {
         keys.insert("aws:currenttime", time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     }
     let connection = asking.context.connection();
@@ -99,6 +158,9 @@ fn of_connection(keys: &mut Context, asking: &Asking<'_>) {
     keys.insert("aws:securetransport", if connection.tls.is_some() { "true" } else { "false" });
     if let Some(version) = connection.tls {
         keys.insert("s3:tlsversion", version);
+    }
+    if !wanted.has_any(&["s3:authtype", "s3:signatureversion", "s3:signatureage"]) {
+        return;
     }
     let is_form = asking.context.operation() == Some("PostObject");
     let signature = if is_form { Signature::of_form(asking) } else { Signature::of(asking.headers, asking.uri) };
@@ -182,13 +244,22 @@ fn of_retention(keys: &mut Context, asking: &Asking<'_>) {
 }
 
 /// What is known of what is asked for.
-pub(super) fn of_resource(keys: &mut Context, resource: Resource<'_>, owner: &str, access: Option<&BucketAccess>) {
+pub(super) fn of_resource(
+    keys: &mut Context,
+    resource: Resource<'_>,
+    owner: &str,
+    access: Option<&BucketAccess>,
+    wanted: &Wanted<'_>,
+) {
+    if wanted.is_nothing() {
+        return;
+    }
     keys.insert("s3:resourceaccount", owner);
     keys.insert("aws:resourceaccount", owner);
     if let Resource::Object { version: Some(version), .. } = resource {
         keys.insert("s3:versionid", version);
     }
-    let Some(access) = access else { return };
+    let Some(access) = access.filter(|_| RESOURCE_TAGS.iter().any(|prefix| wanted.has_under(prefix))) else { return };
     for (key, value) in &access.tags {
         if access.abac {
             keys.insert(format!("aws:resourcetag/{key}"), value.as_str());

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 use storage::index::records::{BucketRecord, ObjectRecord, VersionRecord};
 use storage::types::Timestamp;
 
-use super::conditions;
+use super::conditions::{self, Wanted};
 use crate::accounts::Accounts;
 use crate::identity::{Caller, Denial, ResourceSide};
 use crate::object::{self, Addressed, BucketAccess, Objects, VersionLabel};
@@ -161,16 +161,17 @@ impl Decider {
         if is_root && access.policy.is_none() && (!others_own || caller.account.is_root()) {
             return conclude(asking, name, resource, &by_root(), &owner);
         }
+        let wanted = wanted(caller, &access, name, resource);
         let mut missing = None;
-        let found = if action.on.needs_object() && (others_own || asks_for_tags(caller, &access)) {
+        let found = if action.on.needs_object() && (others_own || wanted.has_under("s3:existingobjecttag/")) {
             self.look_up(resource, &mut missing).await?
         } else {
             None
         };
         let ground = self.ground(caller, &access, action, resource, &found).await?;
         let verdict = {
-            let mut keys = conditions::of_request(asking, caller);
-            conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access));
+            let mut keys = conditions::wanted_of_request(asking, caller, &wanted);
+            conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access), &wanted);
             conditions::of_object(&mut keys, found.as_ref().map_or(&[], |(_, object)| &object.attributes.tags));
             let verdict = evaluate(caller, name, resource, &keys, &access, &ground);
             if ground.granted && verdict.is_allowed() && !is_root {
@@ -280,7 +281,7 @@ impl Decider {
         };
         let resource = bucket.map_or(Resource::Account, Resource::Bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &account, None);
+        conditions::of_resource(&mut keys, resource, &account, None, &Wanted::Everything);
         let arn = bucket.map_or_else(|| "*".to_owned(), |_| resource.arn());
         require(asking.context, action, &arn, &account, &keys)
     }
@@ -322,7 +323,7 @@ impl Decider {
         let Some(action) = crate::protocol::actions::LISTS.first() else { return Ok(false) };
         let ground = self.ground(caller, &access, action, resource, &None).await?;
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access));
+        conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access), &Wanted::Everything);
         // As a listing that would show the key, and no other.
         keys.insert("s3:prefix", key);
         Ok(evaluate(caller, action.name(false), resource, &keys, &access, &ground).is_allowed())
@@ -342,7 +343,7 @@ impl Decider {
         }
         let resource = Resource::Bucket(bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &owner, None);
+        conditions::of_resource(&mut keys, resource, &owner, None, &Wanted::Everything);
         let arn = resource.arn();
         let (principal, action) = (&caller.principal, "s3:PutBucketPolicy");
         let request = iam::Request { principal, action, resource: &arn, context: &keys };
@@ -371,7 +372,7 @@ pub(in crate::protocol) fn authorize_account(
 ) -> Result<()> {
     let asking = Asking::new(context, headers, uri);
     let mut keys = conditions::of_request(&asking, asking.caller()?);
-    conditions::of_resource(&mut keys, Resource::Account, account, None);
+    conditions::of_resource(&mut keys, Resource::Account, account, None, &Wanted::Everything);
     require(context, action, "*", account, &keys)
 }
 
@@ -379,7 +380,7 @@ pub(in crate::protocol) fn authorize_account(
 fn authorize_in_own_account(asking: &Asking<'_>, name: &str, resource: Resource<'_>) -> Result<()> {
     let caller = asking.caller()?;
     let mut keys = conditions::of_request(asking, caller);
-    conditions::of_resource(&mut keys, resource, &caller.account.id, None);
+    conditions::of_resource(&mut keys, resource, &caller.account.id, None, &Wanted::Everything);
     require(asking.context, name, &resource.arn(), &caller.account.id, &keys)
 }
 
@@ -414,11 +415,11 @@ fn requester(caller: &Caller) -> Requester<'_> {
     if caller.is_anonymous() { Requester::Anonymous } else { Requester::Account(&caller.account.canonical_id) }
 }
 
-/// Whether an object's own tags can matter.
-fn asks_for_tags(caller: &Caller, access: &BucketAccess) -> bool {
-    const KEY: &str = "s3:existingobjecttag/";
-    access.policy.as_ref().is_some_and(|policy| policy.parsed.asks_for(KEY))
-        || caller.policies.all().any(|named| named.policy.asks_for(KEY))
+/// The condition keys that matter: those that the caller's policies and the bucket's ask for.
+fn wanted<'a>(caller: &'a Caller, access: &'a BucketAccess, action: &str, resource: Resource<'_>) -> Wanted<'a> {
+    let own = caller.policies.all().map(|named| &*named.policy);
+    let policies = own.chain(access.policy.as_ref().map(|policy| &policy.parsed));
+    Wanted::of(policies, action, &resource.arn())
 }
 
 /// Whether an error says that there is no such object, or that it is deleted.

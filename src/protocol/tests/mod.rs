@@ -109,7 +109,7 @@ impl Server {
             event_targets,
             delivery: Arc::new(Nobody),
             draining: Arc::new(|| false),
-            access_log: AccessLog::new().0,
+            access_log: AccessLog::new(),
             failed_signatures_per_minute: 60,
             post_signature_v2: false,
         };

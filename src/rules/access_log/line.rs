@@ -109,8 +109,20 @@ fn moment(out: &mut String, time: Timestamp) {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let at = TimeZone::UTC.to_datetime(time);
     let month = usize::try_from(at.month() - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("-");
-    let (day, year, hour, minute, second) = (at.day(), at.year(), at.hour(), at.minute(), at.second());
-    let _ = write!(out, " [{day:02}/{month}/{year:04}:{hour:02}:{minute:02}:{second:02} +0000]");
+    out.push_str(" [");
+    two_digits(out, at.day());
+    let _ = write!(out, "/{month}/{:04}", at.year());
+    for part in [at.hour(), at.minute(), at.second()] {
+        out.push(':');
+        two_digits(out, part);
+    }
+    out.push_str(" +0000]");
+}
+
+fn two_digits(out: &mut String, number: i8) {
+    let digit = |number: i8| char::from(b'0' + number.rem_euclid(10).unsigned_abs());
+    out.push(digit(number / 10));
+    out.push(digit(number));
 }
 
 fn number(out: &mut String, value: Option<impl Display>) {
@@ -157,7 +169,8 @@ fn key(out: &mut String, key: Option<&str>) {
 }
 
 fn encoded(out: &mut String, text: &str, limit: usize, stays: impl Fn(u8) -> bool) {
-    if text.len() <= limit && text.bytes().all(&stays) {
+    // All of them, so that many are looked at at a time.
+    if text.len() <= limit && text.bytes().fold(true, |all, byte| all & stays(byte)) {
         // What is nearly always so, at the cost of one copy.
         out.push_str(text);
         return;

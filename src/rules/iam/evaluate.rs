@@ -68,7 +68,7 @@ fn allowed(
 fn weigh<'a>(policies: &[Named<'a>], question: &Question<'_>) -> (Found<'a>, Option<Reach>) {
     let (mut found, mut closest) = (Found::default(), None);
     for named in policies {
-        for statement in &named.policy.statements {
+        for statement in named.policy.about(question.request.resource) {
             let Some(reach) = statement.reach(question) else { continue };
             let by = super::request::By { policy: named.name, statement: &statement.name };
             match statement.effect {

@@ -11,7 +11,7 @@
 //! | `request` | the question and the answer |
 //! | `context` | condition keys and their values |
 //! | `evaluate` | the decision: explicit deny, limits, both sides |
-//! | `policy`, `statement` | a parsed policy |
+//! | `policy`, `statement`, `index` | a parsed policy, and which of its statements to ask |
 //! | `parse`, `json` | from text to a policy; a key that stands twice is an error |
 //! | `identity`, `bucket`, `s3_actions`, `s3_keys` | what IAM and S3 check of a document beyond its grammar |
 //! | `bound` | principals bound to their unique ids |
@@ -34,6 +34,7 @@ mod condition;
 mod context;
 mod evaluate;
 mod identity;
+mod index;
 mod json;
 mod operators;
 mod parse;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::bucket;
 use super::condition::Condition;
 use super::identity;
+use super::index::Index;
 use super::json::{self, Json};
 use super::policy::{InvalidPolicy, Policy, PolicyKind};
 use super::principal::{PrincipalId, Principals};
@@ -73,7 +74,7 @@ pub(super) fn policy(text: &str, kind: PolicyKind<'_>) -> Result<Policy> {
         }
         statements.push(statement);
     }
-    Ok(Policy { statements, is_trust: kind == PolicyKind::Trust })
+    Ok(Policy { index: Index::of(&statements), statements, is_trust: kind == PolicyKind::Trust })
 }
 
 fn statement(

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
+use super::index::Index;
 use super::principal::PrincipalId;
 use super::statement::{Effect, Statement};
-use super::variables::Template;
 use super::{parse, public};
 
 /// A parsed policy document. It does not keep its text: who stores policies stores text.
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub(super) statements: Vec<Statement>,
+    pub(super) index: Index,
     /// Whether it is a trust policy, without whose Allow nothing is allowed.
     pub(super) is_trust: bool,
 }
@@ -70,11 +71,20 @@ impl Policy {
 
     /// The keys, in lower case, whose values decide; some more than once.
     pub fn condition_keys(&self) -> impl Iterator<Item = &str> {
-        self.statements.iter().flat_map(|statement| {
-            let resources = statement.resources.iter().flat_map(|resources| &resources.templates);
-            let conditions = statement.conditions.iter().flat_map(super::condition::Condition::keys);
-            resources.flat_map(Template::keys).chain(conditions)
-        })
+        self.statements.iter().flat_map(Statement::keys)
+    }
+
+    /// The condition keys, in lower case, that decide about this action on this resource; some more than once. What
+    /// other statements ask for need not be found out. Canonical user ids, which no condition names, are not among
+    /// them.
+    pub fn keys_for(&self, action: &str, resource: &str) -> impl Iterator<Item = &str> {
+        let action = action.to_ascii_lowercase();
+        self.about(resource).filter(move |statement| statement.actions.contain(&action)).flat_map(Statement::keys)
+    }
+
+    /// The statements that can speak about this resource, in their order.
+    pub(super) fn about(&self, resource: &str) -> impl Iterator<Item = &Statement> {
+        self.index.candidates(resource).filter_map(|number| self.statements.get(number))
     }
 
     /// Whom the policy names, so that callers may check that they exist; some more than once.

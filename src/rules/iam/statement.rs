@@ -72,10 +72,16 @@ impl Statement {
         };
         self.conditions.iter().all(|condition| condition.holds(request.context)).then_some(reach)
     }
+
+    /// The condition keys, in lower case, whose values decide.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let resources = self.resources.iter().flat_map(|resources| &resources.templates);
+        resources.flat_map(Template::keys).chain(self.conditions.iter().flat_map(Condition::keys))
+    }
 }
 
 impl Actions {
-    fn contain(&self, action: &str) -> bool {
+    pub fn contain(&self, action: &str) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(action)) != self.negated
     }
 }

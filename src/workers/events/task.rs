@@ -65,6 +65,8 @@ pub(super) struct Task {
     saved_at: Instant,
     /// Attempts in a row that failed.
     failures: u32,
+    /// Events up to here are sent again because somebody asked: as many as that may be, while the target takes them.
+    replayed_to: u64,
     backlog: Backlog,
 }
 
@@ -104,6 +106,7 @@ impl Task {
             saved: cursor,
             saved_at: Instant::now(),
             failures: 0,
+            replayed_to: 0,
             backlog: Backlog::default(),
         }
     }
@@ -158,7 +161,9 @@ impl Task {
             self.figures.set_state(TargetState::Idle);
             return Ok(Next::Idle);
         };
-        let mut waiting: Vec<Waiting> = page.iter().filter_map(|row| self.own(row)).collect();
+        // Of a target that failed only the next two matter: the others are not made messages of at each attempt.
+        let most = if self.failures > 0 { 2 } else { page.len() };
+        let mut waiting: Vec<Waiting> = page.iter().filter_map(|row| self.own(row)).take(most).collect();
         let oldest = waiting.first().map_or(0, |first| first.time.0);
         self.figures.oldest_waiting.store(oldest, Ordering::Relaxed);
         if waiting.is_empty() {
@@ -259,7 +264,8 @@ impl Task {
         let behind = bounds.last.saturating_sub(self.cursor.max(bounds.trimmed));
         self.figures.behind.store(behind, Ordering::Relaxed);
         let mut surplus = (0, 0);
-        if behind > limits.max_events || (behind > 0 && bounds.bytes > limits.max_bytes) {
+        let exempt = self.failures == 0 && self.cursor < self.replayed_to;
+        if !exempt && (behind > limits.max_events || (behind > 0 && bounds.bytes > limits.max_bytes)) {
             self.count_backlog(bounds).await?;
             let Backlog { events, bytes, .. } = self.backlog;
             surplus = (events.saturating_sub(limits.max_events), bytes.saturating_sub(limits.max_bytes));
@@ -364,6 +370,7 @@ impl Task {
                 first_since(&self.store, bounds, Timestamp(time.0.saturating_sub(REPLAY_MARGIN_MILLIS))).await?
             }
         };
+        self.replayed_to = bounds.last;
         self.start_over(first.saturating_sub(1).clamp(bounds.trimmed, bounds.last)).await
     }
 

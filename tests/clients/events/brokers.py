@@ -17,6 +17,7 @@ import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ import uuid
 import boto3
 import botocore.config
 import botocore.exceptions
+from certificates import certified
 from server_process import free_port
 
 START_SECONDS = 60
@@ -92,6 +94,7 @@ class Broker:
         self.port = free_port()
         self.process = None
         self.bodies = []
+        self.authority = None
 
     def popen(self, *command, env=None):
         as_user = {}
@@ -106,6 +109,12 @@ class Broker:
                 env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "LC_ALL": "C.UTF-8", **(env or {})},
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **as_user,
             )  # fmt: skip
+
+    def certificate(self):
+        """Files of a certificate and its key, the same at each start; `authority` is who vouches for it."""
+        if self.authority is None:
+            self.authority, *self.own = certified(self.folder)
+        return self.own
 
     def log(self):
         path = self.folder.parent / f"{self.folder.name}.log"
@@ -254,11 +263,17 @@ class Nats(Broker):
     name = kind = "nats"
     keeps = False
     jetstream = False
+    tls = False
 
     def start(self):
         needs("nats")
         config = self.folder / "nats.conf"
+        tls = ""
+        if self.tls:
+            certificate, key = self.certificate()
+            tls = f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
         config.write_text(
+            tls +
             f'listen: "127.0.0.1:{self.port}"\n'
             f'jetstream {{ store_dir: "{self.folder}/js" }}\n'
             f"authorization {{ user: {USER}, password: {json.dumps(PASSWORD)} }}\n"
@@ -280,8 +295,9 @@ class Nats(Broker):
         async def ignore(_error):
             """The server ends before its listeners."""
 
+        tls = ssl.create_default_context(cafile=self.authority) if self.tls else None
         url = f"nats://127.0.0.1:{self.port}"
-        return await nats.connect(url, user=USER, password=PASSWORD, allow_reconnect=False, error_cb=ignore)
+        return await nats.connect(url, user=USER, password=PASSWORD, allow_reconnect=False, error_cb=ignore, tls=tls)
 
     async def prepare(self):
         if self.jetstream:
@@ -305,9 +321,10 @@ class Nats(Broker):
             asyncio.run(forever())
 
     def settings(self, password=PASSWORD):
-        servers = [f"nats://127.0.0.1:{self.port}"]
+        servers = [f"{'tls' if self.tls else 'nats'}://127.0.0.1:{self.port}"]
+        tls = {"ca_file": str(self.authority)} if self.tls else {}
         return toml(
-            servers=servers, subject="storage.events", jetstream=self.jetstream, username=USER, password=password
+            servers=servers, subject="storage.events", jetstream=self.jetstream, username=USER, password=password, **tls
         )
 
     def wrong_settings(self):
@@ -315,9 +332,12 @@ class Nats(Broker):
 
 
 class JetStream(Nats):
+    """Behind TLS."""
+
     name = "jetstream"
     keeps = True
     jetstream = True
+    tls = True
 
     def received(self):
         async def read():
@@ -456,14 +476,21 @@ class Redis(Broker):
     kind = "redis"
     name = "redis-stream"
     mode = "stream"
+    tls = False
 
     def start(self):
         needs("redis")
         import redis
 
         command = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --appendfsync no --save".split()
-        self.spawn(program("redis-server"), *command, "", "--dir", self.folder, "--requirepass", PASSWORD)
-        self.client = redis.Redis(port=self.port, password=PASSWORD)
+        tls, options = [], {}
+        if self.tls:
+            certificate, key = self.certificate()
+            tls = ["--port", "0", "--tls-port", self.port, "--tls-auth-clients", "no"]
+            tls += ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", self.authority]
+            options = {"ssl": True, "ssl_ca_certs": str(self.authority)}
+        self.spawn(program("redis-server"), *command, "", "--dir", self.folder, "--requirepass", PASSWORD, *tls)
+        self.client = redis.Redis("127.0.0.1", self.port, password=PASSWORD, **options)
         wait_for(self.client.ping, "no answer of Redis")
         if self.mode == "pubsub":
             subscription = self.client.pubsub()
@@ -479,8 +506,9 @@ class Redis(Broker):
                     self.bodies.append(json.loads(message["data"]))
 
     def settings(self, password=PASSWORD):
-        url = f"redis://127.0.0.1:{self.port}/0"
-        return toml(url=url, mode=self.mode, key="events", password=password)
+        url = f"{'rediss' if self.tls else 'redis'}://127.0.0.1:{self.port}/0"
+        tls = {"ca_file": str(self.authority)} if self.tls else {}
+        return toml(url=url, mode=self.mode, key="events", password=password, **tls)
 
     def wrong_settings(self):
         return self.settings(WRONG)
@@ -494,6 +522,9 @@ class Redis(Broker):
 
 
 class RedisList(Redis):
+    """Behind TLS."""
+
+    tls = True
     name = "redis-list"
     mode = "list"
 

@@ -6,6 +6,7 @@ mod conditions;
 mod corpus;
 mod decisions;
 mod identity_documents;
+mod indexed;
 mod numbers_and_dates;
 mod parts;
 mod principals;

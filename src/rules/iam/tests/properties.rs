@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::statement::{Question, Statement};
 use super::wildcard::Pattern;
 use super::*;
 
@@ -184,6 +185,33 @@ proptest! {
     fn a_boundary_never_widens(layers in layers(), asked in asked()) {
         let without = (layers.0.clone(), None, layers.2.clone());
         prop_assert!(rank(&verdict(&layers, &asked)) <= rank(&verdict(&without, &asked)));
+    }
+
+    #[test]
+    fn keys_for_a_request_are_all_that_decide(layers in layers(), asked in asked()) {
+        let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, layers.0.join(","));
+        let policy = Policy::parse(&document, PolicyKind::Identity).unwrap();
+        let keys: Vec<_> = policy.keys_for(asked.action, asked.resource).collect();
+        let mut fewer = asked.clone();
+        fewer.keys.retain(|(key, _)| keys.contains(&key.to_ascii_lowercase().as_str()));
+        let alone = (layers.0, None, Vec::new());
+        prop_assert_eq!(verdict(&alone, &fewer), verdict(&alone, &asked));
+    }
+
+    #[test]
+    fn no_statement_that_speaks_about_a_request_is_passed_over(layers in layers(), asked in asked()) {
+        let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, layers.0.join(","));
+        let policy = Policy::parse(&document, PolicyKind::Identity).unwrap();
+        let mut context = Context::new();
+        asked.keys.iter().for_each(|(key, value)| context.push(*key, *value));
+        let principal = bob();
+        let request =
+            Request { principal: &principal, action: asked.action, resource: asked.resource, context: &context };
+        let question = Question::new(&request);
+        let speak = |statement: &&Statement| statement.reach(&question).is_some();
+        let all: Vec<_> = policy.statements.iter().filter(speak).map(|statement| &statement.name).collect();
+        let found: Vec<_> = policy.about(asked.resource).filter(speak).map(|statement| &statement.name).collect();
+        prop_assert_eq!(found, all);
     }
 
     #[test]
