@@ -84,7 +84,7 @@ PARAMETERS = {
     "PutBucketAcl": {"ACL": "private"},
     "PutBucketCors": {"CORSConfiguration": {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}},
     "PutBucketLifecycleConfiguration": {
-        "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "Filter": {}, "Expiration": {"Days": 9}}]}
+        "LifecycleConfiguration": {"Rules": [{"Status": "Enabled", "Prefix": "", "Expiration": {"Days": 9}}]}
     },
     "PutBucketOwnershipControls": {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
     "PutBucketPolicy": {
@@ -197,7 +197,7 @@ class World:
 
     def parameters(self, operation):
         shape = MODEL.operation_model(operation).input_shape
-        return (self.least(shape) if shape else {}) | self.filled(PARAMETERS.get(operation, {}))
+        return (self.least(shape) if shape else {}) | self.filled(PARAMETERS.get(SUPERSEDED.get(operation, operation), {}))
 
 
 def outcome(client, operation, parameters):
