@@ -4,6 +4,7 @@
 //! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
 
 mod delivery;
+mod encryption;
 mod events;
 mod identity;
 mod layers;
@@ -12,6 +13,7 @@ mod raw;
 mod website;
 
 pub use delivery::{DeliveryConfig, OnRemoved};
+pub use encryption::EncryptionConfig;
 pub use events::{MAX_EVENT_TARGETS, RawEventTarget, event_target, event_target_of_json};
 pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
@@ -61,6 +63,8 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
     pub identity: IdentityConfig,
+    /// Encryption of objects.
+    pub encryption: EncryptionConfig,
     pub audit: AuditConfig,
     pub events: DeliveryConfig,
     /// Where bucket notifications may be sent to; no two have one name.
@@ -168,6 +172,7 @@ impl Config {
             tls: tls(layers)?,
             log: log(layers)?,
             identity: identity::identity(layers)?,
+            encryption: encryption::encryption(layers)?,
             audit: identity::audit(layers)?,
             events: delivery::delivery(layers)?,
             event_targets: events::event_targets(layers.event_targets())?,

@@ -12,6 +12,7 @@
 //! | [`protocol`] | HTTP, `s3s`, XML, signatures, the one table of S3's error codes, the one place that authorises | RocksDB, files |
 //! | [`object`] | S3's operations on domain types | HTTP, XML, headers |
 //! | [`event_targets`] | where events can go: of the file, and put at run time | who asked |
+//! | [`encryption`] | data keys, who wraps them, sealed streams | objects, requests |
 //! | [`identity`] | IAM's operations on domain types: who a key stands for, users, roles, policies, sessions | HTTP, XML, headers |
 //! | [`outbound`] | every connection that the server opens itself: identity providers, the audit webhook | who asked |
 //! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
@@ -25,6 +26,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod config;
+pub mod encryption;
 pub mod event_targets;
 pub mod identity;
 pub mod object;

@@ -10,7 +10,8 @@ use storage::store::{Limits, StoreOptions};
 use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
-use crate::config::{StorageConfig, event_target_of_json};
+use crate::config::{EncryptionConfig, StorageConfig, event_target_of_json};
+use crate::encryption::keyring::Keyring;
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
 use crate::object::{AccessLog, Objects, Settings};
@@ -54,7 +55,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         calendar: config.lifecycle.calendar,
         accounts: Arc::clone(sts.identities().accounts()),
     };
-    let objects = Objects::new(Arc::clone(&store), settings);
+    let objects = with_keyring(Objects::new(Arc::clone(&store), settings), &config.encryption)?;
     let makers = Makers { read: event_target_of_json, open: events::open };
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
@@ -85,6 +86,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         draining: Arc::new(move || stage.stage() == Stage::Draining),
         access_log,
         post_signature_v2: config.server.post_signature_v2,
+        keys_without_tls: config.encryption.customer_keys_without_tls,
         failed_signatures_per_minute: config.identity.failed_signatures_per_minute,
     };
     let service = protocol::service(&objects, &sts, &metrics, options)?;
@@ -124,6 +126,15 @@ fn start_lifecycle(
     let requests = metrics.clone();
     let busy = Arc::new(move || requests.requests_in_flight() > 0);
     LifecycleWorker::start(objects.clone(), Pace { calendar, access_log: access_log.clone(), busy })
+}
+
+/// The operations, with the keyring if one is configured; then no core dump is made that would hold its keys.
+fn with_keyring(objects: Objects, config: &EncryptionConfig) -> Result<Objects, Failure> {
+    let Some(path) = &config.keyring_file else { return Ok(objects) };
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "core dumps cannot be prevented: one would hold the keyring's keys");
+    }
+    Ok(objects.with_keys(Arc::new(Keyring::obtain(path, config.create_keyring)?)))
 }
 
 fn store_options(config: &StorageConfig) -> Result<StoreOptions, Failure> {

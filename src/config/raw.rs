@@ -14,6 +14,7 @@ use std::fmt;
 pub struct RawConfig {
     pub server: RawServer,
     pub website: RawWebsite,
+    pub encryption: RawEncryption,
     pub storage: RawStorage,
     pub tls: RawTls,
     pub log: RawLog,
@@ -69,6 +70,14 @@ pub struct RawTls {
 pub struct RawLog {
     pub level: Option<Scalar>,
     pub format: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawEncryption {
+    pub keyring_file: Option<Scalar>,
+    pub create_keyring: Option<Scalar>,
+    pub customer_keys_without_tls: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -270,6 +279,7 @@ pub fn keys() -> Vec<Key> {
     let sections = [
         ("server", field_names::<RawServer>()),
         ("website", field_names::<RawWebsite>()),
+        ("encryption", field_names::<RawEncryption>()),
         ("storage", field_names::<RawStorage>()),
         ("tls", field_names::<RawTls>()),
         ("log", field_names::<RawLog>()),

@@ -30,6 +30,7 @@ pub(super) const CORS: u8 = 36;
 pub(super) const NOTIFICATION: u8 = 37;
 pub(super) const LIFECYCLE: u8 = 38;
 pub(super) const OBJECT_LOCK: u8 = 41;
+pub(super) const ENCRYPTION: u8 = 42;
 pub(super) const QUOTA: u8 = 64;
 pub(super) const LOGGING: u8 = 65;
 const ABAC: u8 = 60;

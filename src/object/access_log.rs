@@ -18,6 +18,7 @@ use storage::types::{BucketId, Timestamp};
 use tokio::sync::Notify;
 
 use super::access::LOGGING;
+use super::encryption::Encrypting;
 use super::{Body, Cause, Error, EventName, Integrity, Objects, Origin, PutObject, Result, set_object_acl};
 use crate::rules::access_log::{Delivery, LogSource, Logging, may_deliver};
 use crate::rules::acl::Acl;
@@ -319,6 +320,7 @@ impl Objects {
             condition: WriteCondition::Unconditional,
             integrity: Integrity::default(),
             length: Some(text.len() as u64),
+            encryption: Encrypting::Default,
             cause: Cause { event: EventName::ObjectCreatedPut, origin: Arc::new(Origin::server(unique)) },
         };
         let body: Body = Box::pin(futures_util::stream::iter([Ok(Bytes::from(text))]));

@@ -10,6 +10,7 @@ use storage::index::records::{
 use storage::store::{Change, KeyView, Outcome, Staged};
 use storage::types::Timestamp;
 
+use super::encryption::encryption_of;
 use super::get::{ByteStream, ObjectBody};
 use super::{ATTEMPTS, Body, Error, Integrity, Objects, Result, VersionLabel, contention};
 use crate::rules::checksums::{Plan, verify_content_md5};
@@ -88,6 +89,7 @@ impl Objects {
         annotation::check_name(&change.name)?;
         let (version, object) = self.find_annotated(&change.of).await?;
         check_match(&change, &object)?;
+        refuse_encrypted(&object)?;
         drop(version);
         let Payload { bytes, mut record } = self.receive_payload(&change.name, body, integrity, length).await?;
         let payload = self.store.stage_payload(bytes).await?;
@@ -97,6 +99,7 @@ impl Objects {
             let view = self.view(&change.of.bucket, &change.of.key).await?;
             let (version, object) = self.find_annotated(&change.of).await?;
             check_match(&change, &object)?;
+            refuse_encrypted(&object)?;
             let Some(mut all) = self.annotations_of(&object).await? else { continue };
             match all.binary_search_by(|known| known.name.as_str().cmp(&record.name)) {
                 Ok(place) => {
@@ -266,6 +269,14 @@ impl Objects {
         };
         Ok(Payload { bytes: bytes.freeze(), record })
     }
+}
+
+/// What is beside an encrypted object would not be encrypted.
+fn refuse_encrypted(object: &ObjectRecord) -> Result<()> {
+    if encryption_of(&object.attributes)?.is_none() {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::NotImplemented, "Annotations of encrypted objects are not implemented.").into())
 }
 
 fn check_match(change: &AnnotationChange, object: &ObjectRecord) -> Result<()> {

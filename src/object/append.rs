@@ -8,8 +8,10 @@ use storage::store::{Appended, Outcome, Staged};
 use storage::types::Timestamp;
 
 use super::body::{Expected, Received};
+use super::encryption::{Encrypting, encryption_of};
 use super::get::Opened;
 use super::put::{MAX_PUT_BYTES, NewVersion, Written};
+use super::sealed::Writer;
 use super::{ATTEMPTS, Body, Integrity, Objects, PutObject, Result, contention, current_state};
 use crate::rules::checksums::{DEFAULT, Plan};
 use crate::rules::conditions::WriteCondition;
@@ -37,7 +39,7 @@ impl Objects {
     /// Appends to an object, or makes it.
     pub async fn append_object(&self, request: AppendObject, body: Body) -> Result<Written> {
         let AppendObject {
-            object: PutObject { bucket, key, owner, attributes, condition, integrity, length, cause },
+            object: PutObject { bucket, key, owner, attributes, condition, integrity, length, encryption, cause },
             offset,
         } = request;
         object_key::check(&key)?;
@@ -49,10 +51,11 @@ impl Objects {
             // Of two that make the object, the second must find that it is there.
             let condition =
                 if condition == WriteCondition::Unconditional { WriteCondition::IfAbsent } else { condition };
-            let request = PutObject { bucket, key, owner, attributes, condition, integrity, length, cause };
+            let request = PutObject { bucket, key, owner, attributes, condition, integrity, length, encryption, cause };
             return self.put_object(request, body).await.map_err(|error| made_meanwhile(error, offset));
         };
         append::check_offset(offset, Some(existing.size))?;
+        refuse_sealed(existing, &encryption)?;
         append::etag(existing.etag, existing.size, [0; 16])?;
         let algorithm = existing.checksum.as_ref().map_or(DEFAULT, |checksum| checksum.algorithm);
         let received = self.receive_appended(body, integrity, length, algorithm).await?;
@@ -74,7 +77,7 @@ impl Objects {
             length,
             limit: MAX_PUT_BYTES,
         };
-        self.receive(body, self.store.part_writer(length), expected).await
+        self.receive(body, Writer::plain(self.store.part_writer(length)), expected).await
     }
 
     async fn commit_append(&self, new: NewVersion<'_>, offset: u64, received: Received) -> Result<Written> {
@@ -99,6 +102,7 @@ impl Objects {
                 return Err(append::check_offset(offset, None).err().unwrap_or_else(changed).into());
             };
             append::check_offset(offset, Some(object.size))?;
+            refuse_sealed(&object, &Encrypting::Default)?;
             let base = Base { bucket, key, version: &version, object: &object };
             let etag = append::etag(object.etag, object.size, part.md5)?;
             let size = object.size.saturating_add(part.size);
@@ -153,6 +157,14 @@ impl Objects {
         parts.push(part.clone());
         Ok(append::composite(before.algorithm, parts.iter().map(|part| (part.checksum.as_ref(), part.size))))
     }
+}
+
+/// An object that is encrypted is not appended to, and one that is not stays so.
+fn refuse_sealed(object: &ObjectRecord, encryption: &Encrypting) -> Result<()> {
+    if encryption_of(&object.attributes)?.is_none() && matches!(encryption, Encrypting::Default) {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::NotImplemented, "Appending to encrypted objects is not implemented.").into())
 }
 
 /// The object was replaced by one that cannot be continued with these bytes.

@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use md5::{Digest, Md5};
 use storage::StoreError;
 use storage::index::records::Checksum;
-use storage::store::{DataWriter, Staged};
+use storage::store::Staged;
 use tokio::task::JoinHandle;
 
+use super::sealed::Writer;
 use super::{BoxError, Error, Objects, Result};
 use crate::rules::checksums::{Computing, Declared, Plan, verify_content_md5};
 use crate::rules::{Code, Refusal};
@@ -40,6 +41,8 @@ pub struct Integrity {
 /// A body that is durable, though invisible, and is what the client said.
 pub(super) struct Received {
     pub staged: Staged,
+    /// Bytes of the body.
+    pub size: u64,
     pub md5: [u8; 16],
     pub checksum: Checksum,
 }
@@ -125,7 +128,7 @@ impl Digesting {
 
 impl Objects {
     /// Receives a body to its very end, which is where trailers and the last chunk's signature are.
-    pub(super) async fn receive(&self, mut body: Body, mut writer: DataWriter, expected: Expected) -> Result<Received> {
+    pub(super) async fn receive(&self, mut body: Body, mut writer: Writer, expected: Expected) -> Result<Received> {
         self.store.admit()?;
         let digests = Digests { md5: Md5::new(), checksum: expected.plan.start() };
         let mut digesting =
@@ -151,6 +154,7 @@ impl Objects {
         }
         let trailer = expected.trailer.and_then(|read| read());
         let checksum = digests.checksum.finish(trailer.as_deref())?;
-        Ok(Received { staged: writer.finish().await?, md5, checksum })
+        let (staged, size) = writer.finish().await?;
+        Ok(Received { staged, size, md5, checksum })
     }
 }

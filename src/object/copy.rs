@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use storage::index::records::{
-    Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, Data, ObjectRecord, VersionRecord,
+    Attributes, BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, ObjectRecord, VersionRecord,
 };
+use storage::store::Staged;
 use storage::types::Timestamp;
 
+use super::body::Expected;
+use super::encryption::{CustomerKey, Encrypting, Scheme, Sealing, encryption_of, set_encryption};
 use super::event::{Cause, EventName, Origin};
-use super::get::{ByteStream, Opened};
+use super::get::{ObjectBody, Opened};
+use super::multipart::{body_of_copy, own_failure};
 use super::put::{NewVersion, Written, check_new_object};
+use super::sealed::Writer;
 use super::{ATTEMPTS, Objects, Result, VersionLabel, contention};
+use crate::encryption::DataKey;
+use crate::encryption::frames::{Position, sealed_length};
 use crate::rules::Refusal;
-use crate::rules::checksums::ChecksumHasher;
+use crate::rules::checksums::{ChecksumHasher, Plan};
 use crate::rules::conditions::{CopySourceConditions, Subject, WriteCondition};
 
 /// Among an object's headers, where it redirects to as a page of a website.
@@ -31,6 +38,8 @@ pub struct Source {
     pub version: Option<VersionLabel>,
     /// What must hold of it.
     pub conditions: CopySourceConditions,
+    /// The client's key, of SSE-C.
+    pub customer: Option<CustomerKey>,
 }
 
 /// What the copy says about itself.
@@ -86,6 +95,8 @@ pub struct CopyObject {
     pub condition: WriteCondition,
     /// The checksum algorithm that the copy is to have.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// What the copy is encrypted with.
+    pub encryption: Encrypting,
     /// Who copies.
     pub origin: Arc<Origin>,
 }
@@ -102,17 +113,32 @@ pub struct Copied {
 impl Objects {
     /// Copies an object. The data is shared, not moved; only a checksum that the source does not have costs a read.
     pub async fn copy_object(&self, request: CopyObject) -> Result<Copied> {
-        let CopyObject { source, bucket, key, owner, attributes, condition, checksum, origin } = request;
+        let CopyObject { source, bucket, key, owner, attributes, condition, checksum, encryption, origin } = request;
         let cause = Cause { event: EventName::ObjectCreatedCopy, origin };
         for _ in 0..ATTEMPTS {
             let (version, object) = self.copy_source(&source).await?;
-            check_changes(&source, (&bucket, &key), &attributes)?;
-            let new_attributes = destination_attributes(&object.attributes, &attributes);
+            let place = (&source.bucket, source.key.as_str());
+            let from = self.data_key(place, &object.attributes, source.customer.as_ref()).await?;
+            let encrypts = !matches!(encryption, Encrypting::Default);
+            check_changes(&source, (&bucket, &key), &attributes, encrypts)?;
+            let mut new_attributes = destination_attributes(&object.attributes, &attributes);
             check_new_object(&key, &new_attributes)?;
             let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
+            let to = self.sealing_of_copy(&bucket, &key, &encryption, from.as_ref()).await?;
+            set_encryption(&mut new_attributes, to.as_ref().map(|to| &to.record));
+            if !shares(&object, from.as_ref(), to.as_ref())? {
+                let copied = Rewritten { object: &object, opened, from, to: to.as_ref(), checksum };
+                let Some((copy, staged)) = self.rewrite(copied, new_attributes).await? else { continue };
+                let new =
+                    NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
+                let written = self.put_version(new, copy, staged).await?;
+                return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });
+            }
             let checksum = match checksum {
                 Some(algorithm) if object.checksum.as_ref().is_none_or(|known| known.algorithm != algorithm) => {
-                    let Some(computed) = self.compute_checksum(&source, &version, &object, algorithm).await? else {
+                    let Some(computed) =
+                        self.compute_checksum(&source, &version, &object, algorithm, from.as_ref()).await?
+                    else {
                         continue;
                     };
                     Some(computed)
@@ -122,7 +148,7 @@ impl Objects {
             let staged = match opened {
                 Opened::Reader(reader) => reader.into_staged(),
                 Opened::Inline(bytes) => {
-                    let mut writer = self.store.object_writer(Some(object.size));
+                    let mut writer = self.store.object_writer(Some(bytes.len() as u64));
                     writer.write(bytes).await?;
                     writer.finish().await?
                 }
@@ -140,6 +166,47 @@ impl Objects {
             return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });
         }
         Err(contention())
+    }
+
+    /// What a copy is sealed with: a copy of what is sealed already keeps the data key, wrapped anew.
+    async fn sealing_of_copy(
+        &self,
+        bucket: &BucketRecord,
+        key: &str,
+        encryption: &Encrypting,
+        from: Option<&DataKey>,
+    ) -> Result<Option<Sealing>> {
+        let Some(from) = from else { return self.begin_sealing(bucket, key, encryption).await };
+        let record = self.wrap_for(bucket, key, encryption, from).await?;
+        Ok(record.map(|record| Sealing { record, key: from.clone() }))
+    }
+
+    /// A copy whose bytes are not the source's: opened, sealed, or with another kind of entity tag.
+    async fn rewrite(&self, copied: Rewritten<'_>, attributes: Attributes) -> Result<Option<(ObjectRecord, Staged)>> {
+        let Rewritten { object, opened, from, to, checksum } = copied;
+        let Some(body) = self.body_of(object, opened, from, 0..object.size).await? else { return Ok(None) };
+        let known = object.checksum.as_ref().map(|known| known.algorithm);
+        let expected = Expected {
+            plan: Plan::for_copied_part(checksum.or(known)),
+            content_md5: None,
+            trailer: None,
+            length: Some(object.size),
+            limit: object.size,
+        };
+        let stored = if to.is_some() { sealed_length(object.size) } else { object.size };
+        let writer = self.store.object_writer(Some(stored));
+        let writer = Writer::new(writer, to.map(|to| &to.key), Position::Whole)?;
+        let received = self.receive(body_of_copy(body), writer, expected).await.map_err(own_failure)?;
+        let md5 = to.map_or(received.md5, |to| to.tag(received.md5));
+        let copy = ObjectRecord {
+            size: received.size,
+            etag: ETag { md5, parts: None },
+            data: received.staged.data(),
+            checksum: Some(received.checksum),
+            attributes,
+            annotations: None,
+        };
+        Ok(Some((copy, received.staged)))
     }
 
     /// The version that is copied, if its conditions hold.
@@ -164,13 +231,14 @@ impl Objects {
         version: &VersionRecord,
         object: &ObjectRecord,
         algorithm: ChecksumAlgorithm,
+        key: Option<&DataKey>,
     ) -> Result<Option<Checksum>> {
         let mut hasher = ChecksumHasher::new(algorithm);
-        match self.open(&source.bucket, &source.key, version, object).await? {
-            None => return Ok(None),
-            Some(Opened::Inline(bytes)) => hasher.update(&bytes),
-            Some(Opened::Reader(reader)) if object.data != Data::Empty => {
-                let mut stream = ByteStream::new(reader.stream(0..object.size));
+        let Some(opened) = self.open(&source.bucket, &source.key, version, object).await? else { return Ok(None) };
+        let Some(body) = self.body_of(object, opened, key.cloned(), 0..object.size).await? else { return Ok(None) };
+        match body {
+            ObjectBody::Bytes(bytes) => hasher.update(&bytes),
+            ObjectBody::Stream(mut stream) => {
                 while let Some(piece) = stream.next().await {
                     let piece = piece?;
                     let digest = move || {
@@ -180,10 +248,25 @@ impl Objects {
                     hasher = self.store.hash_pool().run(digest).await;
                 }
             }
-            Some(Opened::Reader(_)) => {}
         }
         Ok(Some(Checksum { algorithm, kind: ChecksumType::FullObject, value: hasher.finish() }))
     }
+}
+
+/// A copy that is written anew.
+struct Rewritten<'a> {
+    object: &'a ObjectRecord,
+    opened: Opened,
+    from: Option<DataKey>,
+    to: Option<&'a Sealing>,
+    checksum: Option<ChecksumAlgorithm>,
+}
+
+/// Whether a copy can have its source's bytes: sealed or not as they are, under an entity tag of the same kind.
+fn shares(object: &ObjectRecord, from: Option<&DataKey>, to: Option<&Sealing>) -> Result<bool> {
+    let is_md5 = |scheme: Option<Scheme>| scheme.is_none_or(|scheme| scheme == Scheme::S3);
+    let source = encryption_of(&object.attributes)?.map(|known| known.scheme);
+    Ok(from.is_some() == to.is_some() && is_md5(source) == is_md5(to.map(|to| to.record.scheme)))
 }
 
 fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attributes {
@@ -206,9 +289,10 @@ fn destination_attributes(source: &Attributes, wanted: &CopyAttributes) -> Attri
 
 /// A copy onto itself must change something.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes) -> Result<()> {
+fn check_changes(source: &Source, to: (&BucketRecord, &str), wanted: &CopyAttributes, encrypts: bool) -> Result<()> {
     let onto_itself = source.bucket.id == to.0.id && source.key == to.1 && source.version.is_none();
-    let changes = wanted.replaced.is_some()
+    let changes = encrypts
+        || wanted.replaced.is_some()
         || wanted.tags.is_some()
         || wanted.redirect_location.is_some()
         || wanted.storage_class != NewStorageClass::Unnamed;

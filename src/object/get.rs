@@ -8,8 +8,10 @@ use futures_core::Stream;
 use storage::StoreError;
 use storage::index::records::{BucketRecord, Data, ObjectRecord, PartRecord, VersionRecord};
 use storage::store::{DataReader, DataStream};
-use storage::types::Timestamp;
+use storage::types::{ManifestId, Timestamp};
 
+use super::encryption::{CustomerKey, encryption_of};
+use super::sealed::{OpeningStream, plain_size};
 use super::{ATTEMPTS, Addressed, Error, Objects, Result, VersionLabel, contention, no_such_key};
 use crate::rules::conditions::{ReadConditions, ReadOutcome, Subject};
 use crate::rules::range::{self, Resolved};
@@ -30,6 +32,8 @@ pub struct ReadObject {
     pub range: Option<String>,
     /// Only this part.
     pub part_number: Option<u16>,
+    /// The client's key, of SSE-C.
+    pub customer: Option<CustomerKey>,
 }
 
 /// The bytes that are served.
@@ -67,17 +71,40 @@ pub enum ObjectBody {
 }
 
 /// The bytes of a range as a stream.
-pub struct ByteStream(DataStream);
+pub struct ByteStream(Origin);
+
+/// Where they come from.
+enum Origin {
+    /// The store, as they are.
+    Plain(DataStream),
+    /// The store, sealed; and what was opened already.
+    Sealed(Option<Bytes>, Box<OpeningStream>),
+}
 
 impl ByteStream {
     pub(super) fn new(stream: DataStream) -> Self {
-        Self(stream)
+        Self(Origin::Plain(stream))
+    }
+
+    pub(super) fn opening(stream: OpeningStream) -> Self {
+        Self(Origin::Sealed(None, Box::new(stream)))
+    }
+
+    /// Opens the first bytes, so that data which does not open is known before an answer begins.
+    pub(super) async fn begin(mut self) -> Result<Self> {
+        if let Origin::Sealed(first @ None, stream) = &mut self.0 {
+            *first = std::future::poll_fn(|cx| stream.poll_next(cx)).await.transpose()?;
+        }
+        Ok(self)
     }
 
     /// Bytes still to come.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        self.0.remaining()
+        match &self.0 {
+            Origin::Plain(stream) => stream.remaining(),
+            Origin::Sealed(first, stream) => stream.remaining() + first.as_ref().map_or(0, |first| first.len() as u64),
+        }
     }
 }
 
@@ -85,7 +112,13 @@ impl Stream for ByteStream {
     type Item = Result<Bytes, StoreError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next(cx)
+        match &mut self.0 {
+            Origin::Plain(stream) => stream.poll_next(cx),
+            Origin::Sealed(first, stream) => match first.take() {
+                Some(bytes) => Poll::Ready(Some(Ok(bytes))),
+                None => stream.poll_next(cx),
+            },
+        }
     }
 }
 
@@ -110,6 +143,7 @@ impl Objects {
     /// What a HEAD answers.
     pub async fn head_object(&self, request: ReadObject) -> Result<Found> {
         let (version, object) = self.find_object(&request.bucket, &request.key, request.version).await?;
+        self.check_customer((&request.bucket, &request.key), &object, request.customer.as_ref()).await?;
         self.serve(&request, version, object).await
     }
 
@@ -117,22 +151,14 @@ impl Objects {
     pub async fn get_object(&self, request: ReadObject) -> Result<(Found, ObjectBody)> {
         for _ in 0..ATTEMPTS {
             let (version, object) = self.find_object(&request.bucket, &request.key, request.version).await?;
+            let place = (&request.bucket, request.key.as_str());
+            let key = self.data_key(place, &object.attributes, request.customer.as_ref()).await?;
             let found = self.serve(&request, version, object).await?;
             let Some(opened) = self.open(&request.bucket, &request.key, &found.version, &found.object).await? else {
                 continue;
             };
             let range = found.served.start..found.served.start + found.served.length;
-            let body = match opened {
-                Opened::Inline(bytes) => ObjectBody::Bytes(slice(&bytes, &range)),
-                Opened::Reader(_) if range.is_empty() => ObjectBody::Bytes(Bytes::new()),
-                Opened::Reader(reader) => {
-                    let mut stream = reader.stream(range).begin().await?;
-                    match stream.whole() {
-                        Some(bytes) => ObjectBody::Bytes(bytes),
-                        None => ObjectBody::Stream(Box::new(ByteStream::new(stream))),
-                    }
-                }
-            };
+            let Some(body) = self.body_of(&found.object, opened, key, range).await? else { continue };
             return Ok((found, body));
         }
         Err(contention())
@@ -144,12 +170,23 @@ impl Objects {
             return Ok(PartPage { parts: Vec::new(), total: 0, truncated: false });
         };
         // Parts may be numbered with gaps, so the page begins where the numbers pass `after`.
-        let all = self.store.object_parts(manifest, usize::from(u16::MAX)).await?;
+        let all = self.parts_of(&found.object, manifest).await?;
         let total = u32::try_from(all.len()).unwrap_or(u32::MAX);
         let mut parts: Vec<_> = all.into_iter().filter(|part| part.number > after).collect();
         let truncated = parts.len() > limit;
         parts.truncate(limit);
         Ok(PartPage { parts, total, truncated })
+    }
+
+    /// All parts of an object, with the sizes that they have for clients.
+    async fn parts_of(&self, object: &ObjectRecord, list: ManifestId) -> Result<Vec<PartRecord>> {
+        let mut parts = self.store.object_parts(list, usize::from(u16::MAX)).await?;
+        if encryption_of(&object.attributes)?.is_some() {
+            for part in &mut parts {
+                part.size = plain_size(part.size)?;
+            }
+        }
+        Ok(parts)
     }
 
     /// The version that is asked for, which must be an object.
@@ -218,7 +255,7 @@ impl Objects {
             let place = multipart::place_of_part([(1, object.size)], number)?;
             return Ok((Served { start: place.start, length: place.size, partial: true }, None));
         };
-        let parts = self.store.object_parts(manifest, usize::from(u16::MAX)).await?;
+        let parts = self.parts_of(object, manifest).await?;
         let total = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         let place = multipart::place_of_part(parts.iter().map(|part| (part.number, part.size)), number)?;
         Ok((Served { start: place.start, length: place.size, partial: true }, Some(total)))

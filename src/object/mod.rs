@@ -14,6 +14,7 @@ mod copy;
 mod cors;
 mod delete;
 mod delivery;
+mod encryption;
 mod error;
 mod event;
 mod get;
@@ -25,6 +26,7 @@ mod object_lock;
 mod put;
 mod quota;
 mod rename;
+mod sealed;
 mod tagging;
 mod website;
 
@@ -43,11 +45,13 @@ pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use copy::{Copied, CopiedAnnotations, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use delivery::{Delivery, Redelivered, ReplayFrom, TargetState, TargetStatus};
+pub use encryption::{CustomerKey, DefaultEncryption, Encrypting, Encryption, Scheme, encryption_of};
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use event::{Cause, Event, EventName, Origin};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
 pub use lifecycle::{
-    Applied, BucketProgress, Explained, Item, ItemKind, Judged, PageLimits, Planned, Position, PreviewPage, Progress, Sample, Upcoming,
+    Applied, BucketProgress, Explained, Item, ItemKind, Judged, PageLimits, Planned, Position, PreviewPage, Progress,
+    Sample, Upcoming,
 };
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};
@@ -58,6 +62,7 @@ pub use quota::BucketUsage;
 pub use rename::RenameObject;
 
 use crate::accounts::Accounts;
+use crate::encryption::KeyService;
 use crate::rules::conditions::Current;
 use crate::rules::lifecycle::Calendar;
 use crate::rules::notification::Configuration;
@@ -100,6 +105,8 @@ pub struct Objects {
     no_notification: Arc<Configuration>,
     default_retentions: Arc<object_lock::DefaultRetentionCache>,
     lock_clock: Arc<LockClock>,
+    default_encryptions: Arc<encryption::DefaultEncryptionCache>,
+    keys: Option<Arc<dyn KeyService>>,
 }
 
 impl Objects {
@@ -123,6 +130,8 @@ impl Objects {
             no_notification: Arc::default(),
             default_retentions: Arc::new(object_lock::cache()),
             lock_clock: Arc::new(lock_clock),
+            default_encryptions: Arc::new(encryption::cache()),
+            keys: None,
         }
     }
 

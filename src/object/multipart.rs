@@ -12,10 +12,13 @@ use storage::types::{Timestamp, UploadId};
 
 use super::body::Expected;
 use super::copy::Source;
+use super::encryption::{CustomerKey, Encrypting, Scheme, Sealing, encryption_of, key_not_applicable, set_encryption};
 use super::event::{Cause, EventName, Origin};
-use super::get::{ByteStream, Opened, PartPage, slice};
+use super::get::{ObjectBody, Opened, PartPage};
 use super::put::{MAX_PUT_BYTES, Written, check_new_object};
+use super::sealed::{Writer, plain_size};
 use super::{ATTEMPTS, Body, Error, Integrity, Objects, Result, VersionLabel, contention, current_state};
+use crate::encryption::frames::{Position, sealed_length};
 use crate::rules::checksums::{Claimed, Plan};
 use crate::rules::conditions::{Initiation, KeyThen, WriteCondition};
 use crate::rules::multipart::{self, NamedPart};
@@ -35,6 +38,8 @@ pub struct CreateUpload {
     pub attributes: Attributes,
     /// The checksum algorithm and type, where the client names them.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// What the object is encrypted with.
+    pub encryption: Encrypting,
 }
 
 /// A part to write.
@@ -51,6 +56,8 @@ pub struct UploadPart {
     pub integrity: Integrity,
     /// The body's length, where the client said it.
     pub length: Option<u64>,
+    /// The client's key, of SSE-C.
+    pub customer: Option<CustomerKey>,
 }
 
 /// A part to copy from an object.
@@ -67,6 +74,8 @@ pub struct UploadPartCopy {
     pub source: Source,
     /// The header `x-amz-copy-source-range`.
     pub range: Option<String>,
+    /// The client's key of the upload, of SSE-C.
+    pub customer: Option<CustomerKey>,
 }
 
 /// A completion.
@@ -90,6 +99,8 @@ pub struct CompleteUpload {
     pub checksum: Option<(ChecksumAlgorithm, String)>,
     /// The header `x-amz-mp-object-size`.
     pub object_size: Option<u64>,
+    /// The client's key, of SSE-C: needed where the upload names a checksum, as on AWS.
+    pub customer: Option<CustomerKey>,
     /// Who completes.
     pub origin: Arc<Origin>,
 }
@@ -97,8 +108,10 @@ pub struct CompleteUpload {
 impl Objects {
     /// Opens an upload.
     pub async fn create_upload(&self, request: CreateUpload) -> Result<UploadRecord> {
-        let CreateUpload { bucket, key, initiator, owner, attributes, checksum } = request;
+        let CreateUpload { bucket, key, initiator, owner, mut attributes, checksum, encryption } = request;
         check_new_object(&key, &attributes)?;
+        let sealing = self.begin_sealing(&bucket, &key, &encryption).await?;
+        set_encryption(&mut attributes, sealing.as_ref().map(|sealing| &sealing.record));
         for _ in 0..ATTEMPTS {
             let view = self.view(&bucket, &key).await?;
             let record = UploadRecord {
@@ -138,21 +151,41 @@ impl Objects {
             length: request.length,
             limit: MAX_PUT_BYTES,
         };
-        self.receive_part(&upload, request.number, body, expected).await
+        let sealing = self.sealing_of(&request.bucket, &upload, request.customer.as_ref()).await?;
+        self.receive_part(&upload, request.number, sealing.as_ref(), body, expected).await
+    }
+
+    /// What the parts of an upload are sealed with.
+    async fn sealing_of(
+        &self,
+        bucket: &BucketRecord,
+        upload: &OpenUpload,
+        customer: Option<&CustomerKey>,
+    ) -> Result<Option<Sealing>> {
+        let attributes = &upload.record.attributes;
+        let Some(record) = encryption_of(attributes)? else {
+            return if customer.is_some() { Err(key_not_applicable().into()) } else { Ok(None) };
+        };
+        let key = self.data_key((bucket, &upload.key), attributes, customer).await?;
+        Ok(key.map(|key| Sealing { record, key }))
     }
 
     async fn receive_part(
         &self,
         upload: &OpenUpload,
         number: u16,
+        sealing: Option<&Sealing>,
         body: Body,
         expected: Expected,
     ) -> Result<PartRecord> {
-        let received = self.receive(body, self.store.part_writer(expected.length), expected).await?;
+        let stored = expected.length.map(|length| if sealing.is_some() { sealed_length(length) } else { length });
+        let key = sealing.map(|sealing| &sealing.key);
+        let writer = Writer::new(self.store.part_writer(stored), key, Position::Part(number))?;
+        let received = self.receive(body, writer, expected).await?;
         let part = PartRecord {
             number,
             size: received.staged.size(),
-            md5: received.md5,
+            md5: sealing.map_or(received.md5, |sealing| sealing.tag(received.md5)),
             checksum: Some(received.checksum),
             modified: Timestamp::now(),
             data: received.staged.data(),
@@ -172,6 +205,7 @@ impl Objects {
     pub async fn upload_part_copy(&self, request: UploadPartCopy) -> Result<(PartRecord, Option<VersionLabel>)> {
         let upload = self.upload(&request.bucket, &request.key, &request.upload_id).await?;
         let plan = Plan::for_copied_part(upload.record.checksum.map(|(algorithm, _)| algorithm));
+        let sealing = self.sealing_of(&request.bucket, &upload, request.customer.as_ref()).await?;
         for _ in 0..ATTEMPTS {
             let (version, object) = self.copy_source(&request.source).await?;
             let label = VersionLabel::in_bucket(request.source.bucket.versioning, &version);
@@ -184,11 +218,15 @@ impl Objects {
             };
             multipart::check_upload_size(extent.end - extent.start)?;
             let source = &request.source;
+            let place = (&source.bucket, source.key.as_str());
+            let key = self.data_key(place, &object.attributes, source.customer.as_ref()).await?;
             let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
             let whole = extent == (0..object.size);
             let same_checksum = object.checksum.as_ref().is_some_and(|known| known.algorithm == plan.stored);
             let part = match opened {
-                Opened::Reader(reader) if whole && same_checksum && object.etag.parts.is_none() => {
+                Opened::Reader(reader)
+                    if whole && same_checksum && object.etag.parts.is_none() && key.is_none() && sealing.is_none() =>
+                {
                     let part = PartRecord {
                         number: request.number,
                         size: object.size,
@@ -201,19 +239,13 @@ impl Objects {
                 }
                 opened => {
                     let length = extent.end - extent.start;
-                    let body: Body = match opened {
-                        Opened::Inline(bytes) => {
-                            let bytes = slice(&bytes, &extent);
-                            Box::pin(futures_util::stream::iter([Ok(bytes)]))
-                        }
-                        Opened::Reader(reader) => {
-                            let stream = ByteStream::new(reader.stream(extent));
-                            Box::pin(futures_util::StreamExt::map(stream, |piece| piece.map_err(Into::into)))
-                        }
-                    };
+                    let Some(body) = self.body_of(&object, opened, key, extent.clone()).await? else { continue };
+                    let body = body_of_copy(body);
                     let expected =
                         Expected { plan, content_md5: None, trailer: None, length: Some(length), limit: MAX_PUT_BYTES };
-                    self.receive_part(&upload, request.number, body, expected).await.map_err(own_failure)?
+                    self.receive_part(&upload, request.number, sealing.as_ref(), body, expected)
+                        .await
+                        .map_err(own_failure)?
                 }
             };
             // A checksum that nobody asked for is not told; the completion will need it.
@@ -232,6 +264,7 @@ impl Objects {
                 Err(Error::Refused(refusal)) => return self.completed_before(&request, refusal).await,
                 upload => upload?,
             };
+            self.check_completing(&request, &upload).await?;
             let completion = self.store.completion(upload).await?;
             let (object, parts) = assembled_object(&request, &completion)?;
             let view = self.view(&request.bucket, &request.key).await?;
@@ -257,6 +290,18 @@ impl Objects {
             }
         }
         Err(contention())
+    }
+
+    /// Whether the client's key is that of the upload.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>, "SSECustomerKey"
+    async fn check_completing(&self, request: &CompleteUpload, upload: &OpenUpload) -> Result<()> {
+        let attributes = &upload.record.attributes;
+        let scheme = encryption_of(attributes)?.map(|known| known.scheme);
+        let needed = scheme == Some(Scheme::Customer) && upload.record.checksum.is_some();
+        if needed || request.customer.is_some() {
+            self.data_key((&request.bucket, &request.key), attributes, request.customer.as_ref()).await?;
+        }
+        Ok(())
     }
 
     /// What the same completion answered before, if there was one.
@@ -294,6 +339,11 @@ impl Objects {
         let mut parts = self.store.parts(upload.record.id, after, limit + 1).await?;
         let truncated = parts.len() > limit;
         parts.truncate(limit);
+        if encryption_of(&upload.record.attributes)?.is_some() {
+            for part in &mut parts {
+                part.size = plain_size(part.size)?;
+            }
+        }
         let total = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         Ok((upload.record, PartPage { parts, total, truncated }))
     }
@@ -310,7 +360,13 @@ fn assembled_object(request: &CompleteUpload, completion: &Completion) -> Result
         claimed: Claimed { kind: request.checksum_type.as_deref(), value },
         object_size: request.object_size,
     };
-    let completed = asked.check(&completion.parts)?;
+    let sealed = encryption_of(&upload.attributes)?.is_some();
+    let plain = |part: &PartRecord| {
+        let size = if sealed { plain_size(part.size)? } else { part.size };
+        Ok(PartRecord { size, ..part.clone() })
+    };
+    let shown = completion.parts.iter().map(plain).collect::<Result<Vec<_>>>()?;
+    let completed = asked.check(&shown)?;
     let object = ObjectRecord {
         size: completed.size,
         etag: completed.etag,
@@ -319,11 +375,22 @@ fn assembled_object(request: &CompleteUpload, completion: &Completion) -> Result
         attributes: upload.attributes.clone(),
         annotations: None,
     };
-    Ok((object, completed.parts.into_iter().cloned().collect()))
+    let stored = |shown: &PartRecord| completion.parts.iter().find(|part| part.number == shown.number).cloned();
+    Ok((object, completed.parts.into_iter().filter_map(stored).collect()))
+}
+
+/// What is copied as the body of what is written.
+pub(super) fn body_of_copy(body: ObjectBody) -> Body {
+    match body {
+        ObjectBody::Bytes(bytes) => Box::pin(futures_util::stream::iter([Ok(bytes)])),
+        ObjectBody::Stream(stream) => {
+            Box::pin(futures_util::StreamExt::map(*stream, |piece| piece.map_err(Into::into)))
+        }
+    }
 }
 
 /// A copy's source is read by ourselves: that it fails is not the client's doing.
-fn own_failure(error: Error) -> Error {
+pub(super) fn own_failure(error: Error) -> Error {
     match error {
         Error::Body(inner) => match inner.downcast::<StoreError>() {
             Ok(store) => Error::Store(*store),

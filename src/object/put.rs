@@ -5,8 +5,11 @@ use storage::store::{Change, Edit, KeyView, Outcome, Staged};
 use storage::types::Timestamp;
 
 use super::body::Expected;
+use super::encryption::{Encrypting, set_encryption};
 use super::event::{Cause, Told, telling};
+use super::sealed::Writer;
 use super::{ATTEMPTS, Body, Integrity, Objects, Result, VersionLabel, contention, current_state, known};
+use crate::encryption::frames::{Position, sealed_length};
 use crate::rules::checksums::Plan;
 use crate::rules::conditions::WriteCondition;
 use crate::rules::tagging::{self, Tagged};
@@ -32,6 +35,8 @@ pub struct PutObject {
     pub integrity: Integrity,
     /// The body's length, where the client said it.
     pub length: Option<u64>,
+    /// What it is encrypted with.
+    pub encryption: Encrypting,
     /// Who writes, and how it is called in events: `ObjectCreated:Put` or `ObjectCreated:Post`.
     pub cause: Cause,
 }
@@ -58,7 +63,7 @@ pub struct Written {
 impl Objects {
     /// Writes an object: durable, and visible as a whole, when it answers.
     pub async fn put_object(&self, request: PutObject, body: Body) -> Result<Written> {
-        let PutObject { bucket, key, owner, attributes, condition, integrity, length, cause } = request;
+        let PutObject { bucket, key, owner, mut attributes, condition, integrity, length, encryption, cause } = request;
         check_new_object(&key, &attributes)?;
         if condition != WriteCondition::Unconditional {
             // Decided again at the commit; this only spares the client an upload that is lost already.
@@ -73,10 +78,16 @@ impl Objects {
             length,
             limit: MAX_PUT_BYTES,
         };
-        let received = self.receive(body, self.store.object_writer(length), expected).await?;
+        let sealing = self.begin_sealing(&bucket, &key, &encryption).await?;
+        set_encryption(&mut attributes, sealing.as_ref().map(|sealing| &sealing.record));
+        let stored = length.map(|length| if sealing.is_some() { sealed_length(length) } else { length });
+        let sealing_key = sealing.as_ref().map(|sealing| &sealing.key);
+        let writer = Writer::new(self.store.object_writer(stored), sealing_key, Position::Whole)?;
+        let received = self.receive(body, writer, expected).await?;
+        let md5 = sealing.as_ref().map_or(received.md5, |sealing| sealing.tag(received.md5));
         let object = ObjectRecord {
-            size: received.staged.size(),
-            etag: ETag { md5: received.md5, parts: None },
+            size: received.size,
+            etag: ETag { md5, parts: None },
             data: received.staged.data(),
             checksum: Some(received.checksum),
             attributes,

@@ -75,6 +75,9 @@ impl Objects {
             let Some((version, object)) = renamed(&request, &from, &to, now)? else {
                 return Err(no_such_key(&request.source));
             };
+            let mut object = object;
+            let keys = (request.source.as_str(), request.key.as_str());
+            self.rebind(&request.bucket, keys, &mut object.attributes).await?;
             let Some(staged) = self.share(&request, &version, &object).await? else { continue };
             let to = self.arrival(to, &version, object, staged, &request.origin).await?;
             let from = match self.delete_current(from, &request.owner, &request.origin).await? {
@@ -109,7 +112,7 @@ impl Objects {
             None => None,
             Some(Opened::Reader(reader)) => Some(reader.into_staged()),
             Some(Opened::Inline(bytes)) => {
-                let mut writer = self.store.object_writer(Some(object.size));
+                let mut writer = self.store.object_writer(Some(bytes.len() as u64));
                 writer.write(bytes).await?;
                 Some(writer.finish().await?)
             }

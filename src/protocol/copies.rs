@@ -7,10 +7,11 @@ use s3s::dto::*;
 use storage::index::records::Attributes;
 
 use super::convert::{self, set_checksum, stated_attributes};
+use super::encryption::set_encryption;
 use super::error::{Failure, Result};
-use super::objects::{class_and_tags, write_condition};
+use super::objects::{class_and_tags, customer_of, write_condition};
 use super::s3::Call;
-use super::{acl, lifecycle, object_lock, query};
+use super::{acl, encryption, lifecycle, object_lock, query};
 use crate::object::{self, CopiedAnnotations, CopyAttributes, NewStorageClass, Source};
 use crate::rules::conditions::{CopySourceConditions, ReadConditions};
 use crate::rules::{Refusal, checksums, multipart};
@@ -34,6 +35,7 @@ fn source(call: &Call<'_>, source: CopySource) -> Result<Source> {
         key: key.into(),
         version: convert::version(version_id.as_deref())?,
         conditions: CopySourceConditions(conditions),
+        customer: encryption::source_key(call)?,
     })
 }
 
@@ -90,6 +92,8 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
     let algorithm = input.checksum_algorithm.as_ref().map(ChecksumAlgorithm::as_str);
     let checksum = checksums::of_upload(algorithm, None)?.map(|(algorithm, _)| algorithm);
     let key = input.key.clone();
+    let wanted = encryption::wanted(call)?;
+    let customer = customer_of(&wanted).cloned();
     let request = object::CopyObject {
         source: source(call, input.copy_source)?,
         bucket: call.bucket()?.clone(),
@@ -105,6 +109,7 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
         },
         condition: write_condition(call)?,
         checksum,
+        encryption: wanted,
         origin: call.origin(),
     };
     let copied = call.objects().copy_object(request).await?;
@@ -118,20 +123,30 @@ pub(super) async fn copy(call: &Call<'_>, mut input: CopyObjectInput) -> Result<
             set_checksum!(result, checksum, object.etag.parts);
         }
     }
-    Ok(S3Response::new(CopyObjectOutput {
+    let mut output = CopyObjectOutput {
         copy_object_result: Some(result),
         expiration: lifecycle::expiration(call, &key, version).await?,
         copy_source_version_id: copied.source.map(|label| label.to_string()),
         version_id: convert::written_version(copied.written.label),
         ..Default::default()
-    }))
+    };
+    if let Some(object) = version.object() {
+        let shown = encryption::Shown::of(&object.attributes, customer.as_ref())?;
+        output.ssekms_encryption_context.clone_from(&shown.context);
+        set_encryption!(output, shown);
+    }
+    Ok(S3Response::new(output))
 }
 
 pub(super) async fn copy_part(call: &Call<'_>, input: UploadPartCopyInput) -> Result<S3Response<UploadPartCopyOutput>> {
+    let customer = encryption::customer_key(call)?;
+    let upload = call.objects().upload(call.bucket()?, &input.key, &input.upload_id).await?;
+    let shown = encryption::Shown::of(&upload.record.attributes, customer.as_ref())?;
     let request = object::UploadPartCopy {
         bucket: call.bucket()?.clone(),
         key: input.key,
         upload_id: input.upload_id,
+        customer,
         number: multipart::part_number(&input.part_number.to_string())?,
         source: source(call, input.copy_source)?,
         range: input.copy_source_range,
@@ -145,9 +160,11 @@ pub(super) async fn copy_part(call: &Call<'_>, input: UploadPartCopyInput) -> Re
     if let Some(checksum) = &part.checksum {
         set_checksum!(result, checksum, None);
     }
-    Ok(S3Response::new(UploadPartCopyOutput {
+    let mut output = UploadPartCopyOutput {
         copy_part_result: Some(result),
         copy_source_version_id: label.map(|label| label.to_string()),
         ..Default::default()
-    }))
+    };
+    set_encryption!(output, shown);
+    Ok(S3Response::new(output))
 }

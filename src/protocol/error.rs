@@ -66,6 +66,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ),
     ("InvalidBucketState", 409, ""),
     ("InvalidDigest", 400, "The Content-MD5 you specified was invalid."),
+    ("InvalidEncryptionAlgorithmError", 400, ""),
     ("InvalidLocationConstraint", 400, ""),
     ("InvalidObjectState", 403, ""),
     ("InvalidPart", 400, ""),
@@ -83,6 +84,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
     ("InvalidURI", 400, ""),
     ("InvalidWriteOffset", 400, ""),
+    ("KMS.NotFoundException", 400, ""),
     ("KeyTooLongError", 400, ""),
     (
         "MalformedACLError",
@@ -125,7 +127,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("QuotaExceeded", 403, ""),
     ("ReplicationConfigurationNotFoundError", 404, "The replication configuration was not found"),
     ("RequestTimeout", 400, ""),
-    ("ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found"),
+    ("ServerSideEncryptionConfigurationNotFoundError", 404, ""),
     ("ServiceUnavailable", 503, "Service is unable to handle request."),
     (
         "SignatureDoesNotMatch",

@@ -34,13 +34,10 @@ pub(super) fn refuse_unknown_queries(operation: &str, uri: &Uri) -> Result<()> {
     }
 }
 
-/// Prefixes and names of headers that ask for a feature that is not there, whatever their value.
-const UNSUPPORTED: &[&str] = &["x-amz-copy-source-server-side-encryption-", "x-amz-server-side-encryption"];
-
 /// Headers that ask for what is the case anyway with these values, and for a missing feature with any other.
 const ONLY_WITH: &[(&str, &[&str])] = &[("x-amz-bucket-namespace", &["global"])];
 
-/// Refuses headers that ask for encryption and the like.
+/// Refuses headers that ask for what is not there.
 ///
 /// # Errors
 /// `NotImplemented` with the header's name.
@@ -53,7 +50,7 @@ pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
         let other_value = ONLY_WITH.iter().any(|(known, values)| {
             *known == name && !values.iter().any(|allowed| value.as_bytes() == allowed.as_bytes())
         });
-        if other_value || UNSUPPORTED.iter().any(|prefix| name.starts_with(prefix)) {
+        if other_value {
             return Err(Failure::new("NotImplemented").with("Header", name));
         }
     }
@@ -63,8 +60,32 @@ pub(super) fn refuse_unsupported_headers(headers: &HeaderMap) -> Result<()> {
 /// Operations that make an object and may lock it.
 const LOCKING: &[&str] = &["CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"];
 
+/// Operations that a client may bring its own key to.
+const BY_CUSTOMERS: &[&str] = &[
+    "CompleteMultipartUpload",
+    "CopyObject",
+    "CreateMultipartUpload",
+    "GetObject",
+    "GetObjectAttributes",
+    "HeadObject",
+    "ListParts",
+    "PostObject",
+    "PutObject",
+    "UploadPart",
+    "UploadPartCopy",
+];
+
+/// Operations that copy.
+const COPYING: &[&str] = &["CopyObject", "UploadPartCopy"];
+
 /// Headers that some operations take, and that would be ignored by any other.
 const ONLY_OF: &[(&str, &[&str])] = &[
+    ("x-amz-copy-source-server-side-encryption-customer-algorithm", COPYING),
+    ("x-amz-copy-source-server-side-encryption-customer-key", COPYING),
+    ("x-amz-copy-source-server-side-encryption-customer-key-md5", COPYING),
+    ("x-amz-server-side-encryption-customer-algorithm", BY_CUSTOMERS),
+    ("x-amz-server-side-encryption-customer-key", BY_CUSTOMERS),
+    ("x-amz-server-side-encryption-customer-key-md5", BY_CUSTOMERS),
     ("x-amz-bucket-object-lock-enabled", &["CreateBucket"]),
     ("x-amz-bypass-governance-retention", &["DeleteObject", "DeleteObjects", "PutObjectRetention"]),
     ("x-amz-object-annotation-directive", &["CopyObject"]),
@@ -74,11 +95,28 @@ const ONLY_OF: &[(&str, &[&str])] = &[
     ("x-amz-write-offset-bytes", &["PutObject"]),
 ];
 
+/// Headers that say how a new object is encrypted.
+const ENCRYPTING: &[&str] = &[
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-server-side-encryption-context",
+];
+
 /// Refuses headers that the operation does not take and that say what shall be done.
 ///
 /// # Errors
-/// `NotImplemented` with the header's name.
+/// `NotImplemented` with the header's name; `InvalidArgument` for headers of encryption, as S3 has it.
 pub(super) fn refuse_misplaced_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
+    let asks_for_encryption = |name: &&&str| headers.contains_key(**name);
+    if let Some(name) = ENCRYPTING
+        .iter()
+        .find(asks_for_encryption)
+        .filter(|_| !LOCKING.contains(&operation) && operation != "UploadPart")
+    {
+        let message = format!("{name} header is not supported for this operation.");
+        return Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", *name));
+    }
     match ONLY_OF.iter().find(|(name, of)| !of.contains(&operation) && headers.contains_key(*name)) {
         None => Ok(()),
         Some((name, _)) => Err(Failure::new("NotImplemented").with("Header", *name)),
@@ -95,6 +133,7 @@ const WITH_XML_BODY: &[&str] = &[
     "PutBucketAccelerateConfiguration",
     "PutBucketAcl",
     "PutBucketCors",
+    "PutBucketEncryption",
     "PutBucketLifecycleConfiguration",
     "PutBucketLogging",
     "PutBucketNotificationConfiguration",
@@ -150,15 +189,23 @@ mod tests {
             headers.insert(HeaderName::from_static(name), value.parse().expect("a header value"));
             code(refuse_unsupported_headers(&headers))
         };
-        for (name, value) in [
-            ("x-amz-server-side-encryption", "AES256"),
-            ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-            ("x-amz-copy-source-server-side-encryption-customer-key", "x"),
-        ] {
-            assert_eq!(check(name, value).as_deref(), Some("NotImplemented"), "{name}: {value}");
-        }
+        assert_eq!(check("x-amz-bucket-namespace", "account-regional").as_deref(), Some("NotImplemented"));
         for (name, value) in [("x-amz-acl", "public-read"), ("x-amz-meta-server-side-encryption", "AES256")] {
             assert_eq!(check(name, value), None, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn encryption_is_asked_for_where_objects_are_made() {
+        let refused = |operation, name: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), "AES256".parse().expect("a header value"));
+            code(refuse_misplaced_headers(operation, &headers))
+        };
+        assert_eq!(refused("PutObject", "x-amz-server-side-encryption"), None);
+        assert_eq!(refused("GetObject", "x-amz-server-side-encryption").as_deref(), Some("InvalidArgument"));
+        assert_eq!(refused("GetObject", "x-amz-server-side-encryption-customer-key"), None);
+        let misplaced = refused("DeleteObject", "x-amz-server-side-encryption-customer-key");
+        assert_eq!(misplaced.as_deref(), Some("NotImplemented"));
     }
 }

@@ -40,6 +40,7 @@ mod context;
 mod convert;
 mod copies;
 mod cors;
+mod encryption;
 mod error;
 mod features;
 mod front;
@@ -143,6 +144,8 @@ pub struct ProtocolOptions {
     pub access_log: AccessLog,
     /// Whether browser forms may be signed by Signature Version 2.
     pub post_signature_v2: bool,
+    /// Whether clients may bring keys (SSE-C) over connections without TLS: behind a proxy that ends it.
+    pub keys_without_tls: bool,
     /// Failed signatures of one source in a minute before it is slowed down; 0 for no limit.
     pub failed_signatures_per_minute: u32,
 }
@@ -175,7 +178,7 @@ pub fn service(
     let domains = Domains::new(&options.domains);
     let events = EventPlaces { targets: options.event_targets, delivery: options.delivery, draining: options.draining };
     let forms = Forms {
-        gateway: gateway(objects, sts, &events),
+        gateway: gateway(objects, sts, &events, options.keys_without_tls),
         access: Access { decider: decider(objects, sts), identities: sts.identities().clone() },
         identities: sts.identities().clone(),
         required_region: options.required_region.clone(),
@@ -183,7 +186,8 @@ pub fn service(
     };
     let presigned =
         Presigned { identities: sts.identities().clone(), required_region: options.required_region.clone() };
-    let s3 = s3_service(objects, sts, &events, domains.clone(), options.required_region)?;
+    let gateway = gateway(objects, sts, &events, options.keys_without_tls);
+    let s3 = s3_service(gateway, sts, domains.clone(), options.required_region)?;
     let guard = Arc::new(FailedSignatures::new(options.failed_signatures_per_minute));
     let (guarded, audit) = (Arc::clone(&guard), options.audit.clone());
     metrics.add_source(move || guarded.gauges());
@@ -228,23 +232,22 @@ fn decider(objects: &Objects, sts: &Sts) -> Decider {
     Decider { objects: objects.clone(), accounts: Arc::clone(sts.identities().accounts()) }
 }
 
-fn gateway(objects: &Objects, sts: &Sts, events: &EventPlaces) -> Gateway {
+fn gateway(objects: &Objects, sts: &Sts, events: &EventPlaces, keys_without_tls: bool) -> Gateway {
     let identities = sts.identities().clone();
     let accounts = Arc::clone(identities.accounts());
     let (decider, events) = (decider(objects, sts), events.clone());
-    Gateway { objects: objects.clone(), accounts, identities, decider, events }
+    Gateway { objects: objects.clone(), accounts, identities, decider, events, keys_without_tls }
 }
 
 fn s3_service(
-    objects: &Objects,
+    gateway: Gateway,
     sts: &Sts,
-    events: &EventPlaces,
     domains: Domains,
     required_region: Option<String>,
 ) -> Result<S3Service, InvalidRegion> {
     let identities = sts.identities().clone();
-    let decider = decider(objects, sts);
-    let mut builder = S3ServiceBuilder::new(gateway(objects, sts, events));
+    let (decider, events) = (gateway.decider.clone(), gateway.events.clone());
+    let mut builder = S3ServiceBuilder::new(gateway);
     // Without `set_auth`, s3s would let every anonymous request pass and never ask the access stage. Both are set in
     // this one place, and a test asks anonymously.
     let authentication = Authentication { identities: identities.clone() };

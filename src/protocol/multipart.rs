@@ -6,10 +6,11 @@ use s3s::dto::*;
 use storage::index::records::{self, PartRecord, UploadRecord};
 
 use super::convert::{self, given_checksums, set_checksum, stated_attributes};
+use super::encryption::set_encryption;
 use super::error::Result;
-use super::objects::{body, class_and_tags, integrity, length, write_condition};
+use super::objects::{body, class_and_tags, customer_of, integrity, length, write_condition};
 use super::s3::{Call, malformed_xml};
-use super::{acl, lifecycle, object_lock};
+use super::{acl, encryption, lifecycle, object_lock};
 use crate::object::{self, CompleteUpload};
 use crate::rules::multipart::NamedPart;
 use crate::rules::{Refusal, checksums, listing, multipart};
@@ -48,11 +49,13 @@ pub(super) async fn create(
     access.give_to(&mut attributes);
     object_lock::give_to(&mut attributes, call)?;
     let (initiator, owner) = (call.owner()?, access.owner);
-    let request = object::CreateUpload { bucket, key, initiator, owner, attributes, checksum };
+    let wanted = encryption::wanted(call)?;
+    let customer = customer_of(&wanted).cloned();
+    let request = object::CreateUpload { bucket, key, initiator, owner, attributes, checksum, encryption: wanted };
     let upload = call.objects().create_upload(request).await?;
     let (checksum_algorithm, checksum_type) = shown_checksum(&upload);
     let (abort_date, abort_rule_id) = lifecycle::abort_date(call, &input.key, upload.initiated).await?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    let mut output = CreateMultipartUploadOutput {
         abort_date,
         abort_rule_id,
         bucket: Some(input.bucket),
@@ -61,7 +64,11 @@ pub(super) async fn create(
         key: Some(convert::xml_text(&input.key)),
         upload_id: Some(upload.id.to_string()),
         ..Default::default()
-    }))
+    };
+    let shown = encryption::Shown::of(&upload.attributes, customer.as_ref())?;
+    output.ssekms_encryption_context.clone_from(&shown.context);
+    set_encryption!(output, shown);
+    Ok(S3Response::new(output))
 }
 
 /// The algorithm and type that an upload was created with.
@@ -74,6 +81,9 @@ fn shown_checksum(upload: &UploadRecord) -> (Option<ChecksumAlgorithm>, Option<C
 }
 
 pub(super) async fn upload_part(call: &Call<'_>, input: UploadPartInput) -> Result<S3Response<UploadPartOutput>> {
+    let customer = encryption::customer_key(call)?;
+    let upload = call.objects().upload(call.bucket()?, &input.key, &input.upload_id).await?;
+    let shown = encryption::Shown::of(&upload.record.attributes, customer.as_ref())?;
     let request = object::UploadPart {
         bucket: call.bucket()?.clone(),
         key: input.key,
@@ -81,9 +91,11 @@ pub(super) async fn upload_part(call: &Call<'_>, input: UploadPartInput) -> Resu
         number: multipart::part_number(&input.part_number.to_string())?,
         integrity: integrity(call)?,
         length: length(input.content_length),
+        customer,
     };
     let part = call.objects().upload_part(request, body(input.body)).await?;
     let mut output = UploadPartOutput { e_tag: Some(convert::etag(part_etag(&part))), ..Default::default() };
+    set_encryption!(output, shown);
     if let Some(checksum) = &part.checksum {
         set_checksum!(output, checksum, None);
     }
@@ -114,6 +126,7 @@ pub(super) async fn complete(
         checksum_type: input.checksum_type.map(|kind| kind.as_str().to_owned()),
         checksum,
         object_size: length(input.mpu_object_size),
+        customer: encryption::customer_key(call)?,
         origin: call.origin(),
     };
     let written = call.objects().complete_upload(request).await?;
@@ -126,6 +139,10 @@ pub(super) async fn complete(
         ..Default::default()
     };
     if let Some(object) = written.version.object() {
+        let shown = encryption::Shown::of(&object.attributes, None)?;
+        output.server_side_encryption = shown.algorithm;
+        output.ssekms_key_id = shown.kms_key;
+        output.bucket_key_enabled = shown.bucket_key;
         output.e_tag = Some(convert::etag(object.etag));
         if let Some(checksum) = &object.checksum {
             output.checksum_type = Some(convert::checksum_type(checksum));

@@ -11,10 +11,14 @@ use storage::index::records::{self, ObjectRecord, PartRecord};
 
 use super::access_log::BatchDeletion;
 use super::convert::{self, set_checksum, stated_attributes, stored_header};
+use super::encryption::set_encryption;
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, answer_body, lifecycle, object_lock, unpack};
-use crate::object::{self, AppendObject, DeleteObject, EventName, Found, Integrity, Origin, PutObject, ReadObject};
+use super::{acl, answer_body, encryption, lifecycle, object_lock, unpack};
+use crate::object::{
+    self, AppendObject, CustomerKey, DeleteObject, Encrypting, EventName, Found, Integrity, Origin, PutObject,
+    ReadObject,
+};
 use crate::rules::checksums::DeclaredValue;
 use crate::rules::conditions::{DeleteCondition, ReadConditions, WriteCondition};
 use crate::rules::object_lock::Bypass;
@@ -87,6 +91,8 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
     object_lock::check_integrity(call, &integrity)?;
     let event = if call.is_form() { EventName::ObjectCreatedPost } else { EventName::ObjectCreatedPut };
     let key = input.key.clone();
+    let wanted = encryption::wanted(call)?;
+    let customer = customer_of(&wanted).cloned();
     let request = PutObject {
         bucket: call.bucket()?.clone(),
         key: input.key,
@@ -95,6 +101,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         condition: write_condition(call)?,
         integrity,
         length: length(input.content_length),
+        encryption: wanted,
         cause: call.cause(event),
     };
     let written = match offset {
@@ -110,6 +117,9 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         ..Default::default()
     };
     if let Some(object) = written.version.object() {
+        let shown = encryption::Shown::of(&object.attributes, customer.as_ref())?;
+        output.ssekms_encryption_context.clone_from(&shown.context);
+        set_encryption!(output, shown);
         output.e_tag = Some(convert::etag(object.etag));
         output.size = offset.map(|_| convert::number(object.size));
         if let Some(checksum) = &object.checksum {
@@ -118,6 +128,14 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         }
     }
     Ok(S3Response::new(output))
+}
+
+/// The client's key, if it brings one.
+pub(super) fn customer_of(wanted: &Encrypting) -> Option<&CustomerKey> {
+    match wanted {
+        Encrypting::Customer(customer) => Some(customer),
+        Encrypting::Default | Encrypting::S3 | Encrypting::Kms { .. } => None,
+    }
 }
 
 /// What GET and HEAD have in common in their requests.
@@ -138,6 +156,7 @@ macro_rules! read_request {
             ),
             range: header(&header::RANGE),
             part_number,
+            customer: encryption::customer_key(call)?,
         }
     }};
 }
@@ -213,6 +232,8 @@ pub(super) async fn get(call: &Call<'_>, input: GetObjectInput) -> Result<S3Resp
     let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
     let mut output = read_answer!(GetObjectOutput, &found, &checksum, lock);
     output.expiration = shown_expiration(call, &found, &input.key, input.version_id.as_deref()).await?;
+    let customer = encryption::customer_key(call)?;
+    set_encryption!(output, encryption::Shown::of(&found.object.attributes, customer.as_ref())?);
     output.body = Some(answer_body::streaming(content, found.served.length));
     Ok(with_status_of(&found, output))
 }
@@ -223,6 +244,8 @@ pub(super) async fn head(call: &Call<'_>, input: HeadObjectInput) -> Result<S3Re
     let lock = object_lock::Shown::of(call, &found, &input.key, input.version_id.as_deref()).await?;
     let mut output = read_answer!(HeadObjectOutput, &found, &checksum, lock);
     output.expiration = shown_expiration(call, &found, &input.key, input.version_id.as_deref()).await?;
+    let customer = encryption::customer_key(call)?;
+    set_encryption!(output, encryption::Shown::of(&found.object.attributes, customer.as_ref())?);
     let mut response = with_status_of(&found, output);
     // Of GET, s3s applies these itself.
     let expires = input.response_expires.as_ref().and_then(convert::http_date_of);
@@ -407,6 +430,7 @@ pub(super) async fn attributes(
         conditions: ReadConditions::default(),
         range: None,
         part_number: None,
+        customer: encryption::customer_key(call)?,
     };
     let found = call.objects().head_object(request).await?;
     let object = &found.object;

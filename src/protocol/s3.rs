@@ -16,7 +16,7 @@ use super::context::{RequestContext, RequestId};
 use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
-    abac, absent, acl, annotations, buckets, copies, cors, lifecycle, listen, listing, logging, multipart,
+    abac, absent, acl, annotations, buckets, copies, cors, encryption, lifecycle, listen, listing, logging, multipart,
     notification, object_lock, objects, ownership, policy, public_access, renames, request_payment, tagging, website,
 };
 use crate::accounts::{Account, Accounts};
@@ -34,6 +34,8 @@ pub(super) struct Gateway {
     pub identities: Identities,
     pub decider: Decider,
     pub events: EventPlaces,
+    /// Whether clients may bring keys over connections without TLS.
+    pub keys_without_tls: bool,
 }
 
 /// Where events go.
@@ -165,6 +167,11 @@ impl Call<'_> {
             Err(failure) if failure.is_denial() => Ok(false),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Whether the client may send a key on this connection.
+    pub(super) fn may_bring_keys(&self) -> bool {
+        self.gateway.keys_without_tls || self.context.connection().tls.is_some()
     }
 
     /// Whether an object comes in a browser's form.
@@ -369,6 +376,10 @@ operations! {
     put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = object_lock::set_retention;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = object_lock::legal_hold;
     put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = object_lock::set_legal_hold;
+    // Encryption.
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption::get;
+    put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = encryption::put;
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput = encryption::delete;
     // What is suspended on every bucket.
     put_bucket_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput = request_payment::put;
     put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput) -> PutBucketAccelerateConfigurationOutput = request_payment::put_acceleration;
@@ -381,7 +392,6 @@ operations! {
     put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
     delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = lifecycle::delete;
     // Features that no bucket has.
-    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = absent::encryption;
     get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = absent::replication;
     get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = absent::request_payment;
     get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = absent::acceleration;

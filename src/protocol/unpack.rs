@@ -24,8 +24,8 @@ use tokio_tar::{Archive, EntryType};
 use super::error::{Failure, Result};
 use super::objects::{body, class_and_tags, integrity, length};
 use super::s3::Call;
-use super::{acl, convert, object_lock};
-use crate::object::{Body, BoxError, Error, EventName, Integrity, PutObject};
+use super::{acl, convert, encryption, object_lock};
+use crate::object::{Body, BoxError, Encrypting, Error, EventName, Integrity, PutObject};
 use crate::rules::archive::{self, MAX_ENTRIES, MAX_HEADER_BYTES, Unpacking};
 use crate::rules::checksums::{Computing, Plan, verify_content_md5};
 use crate::rules::conditions::WriteCondition;
@@ -49,6 +49,7 @@ pub(super) fn asked(input: &PutObjectInput) -> Option<Unpacking> {
 struct Template {
     owner: String,
     attributes: Attributes,
+    encryption: Encrypting,
 }
 
 pub(super) async fn unpack(
@@ -66,7 +67,7 @@ pub(super) async fn unpack(
     let mut attributes = Attributes { storage_class, tags, ..Attributes::default() };
     access.give_to(&mut attributes);
     object_lock::give_to(&mut attributes, call)?;
-    let template = Template { owner: access.owner, attributes };
+    let template = Template { owner: access.owner, attributes, encryption: encryption::wanted(call)? };
     let Integrity { content_md5, declared, trailer } = integrity(call)?;
     let reader = ArchiveReader {
         body: body(input.body),
@@ -171,6 +172,7 @@ async fn store(
         condition: WriteCondition::Unconditional,
         integrity: Integrity::default(),
         length: Some(length),
+        encryption: template.encryption.clone(),
         cause: call.cause(EventName::ObjectCreatedPut),
     };
     call.objects().put_object(request, body).await?;

@@ -6,7 +6,9 @@
 use std::fmt;
 
 macro_rules! codes {
-    ($($code:ident: $message:literal),* $(,)?) => {
+    (@name $code:ident) => { stringify!($code) };
+    (@name $code:ident $name:literal) => { $name };
+    ($($code:ident $(as $name:literal)?: $message:literal),* $(,)?) => {
         /// An error code of S3. Each is written on the wire as it is here.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $(#[doc = $message] $code,)* }
@@ -18,7 +20,7 @@ macro_rules! codes {
             /// The code as it is written on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$code => stringify!($code),)* }
+                match self { $(Self::$code => codes!(@name $code $($name)?),)* }
             }
 
             /// What S3 says with this code where there is nothing more particular to say.
@@ -54,6 +56,7 @@ codes! {
     InvalidBucketName: "The specified bucket is not valid.",
     InvalidBucketState: "The request is not valid for the current state of the bucket.",
     InvalidDigest: "The Content-MD5 you specified was invalid.",
+    InvalidEncryptionAlgorithmError: "The encryption request you specified is not valid. The valid value is AES256.",
     InvalidLocationConstraint: "The specified location-constraint is not valid",
     InvalidObjectState: "The operation is not valid for the object's storage class",
     InvalidPart: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
@@ -69,6 +72,7 @@ codes! {
     InvalidTag: "The tag provided was not a valid tag.",
     InvalidURI: "Couldn't parse the specified URI.",
     InvalidWriteOffset: "The write offset value that you specified does not match the current object size.",
+    KmsNotFoundException as "KMS.NotFoundException": "The key does not exist.",
     KeyTooLongError: "Your key is too long",
     MalformedTrailerError: "The request contained trailing data that was not well-formed or did not conform to our published schema.",
     MalformedXML: "The XML you provided was not well-formed or did not validate against our published schema",
@@ -90,6 +94,7 @@ codes! {
     QuotaExceeded: "The bucket's quota does not allow this.",
     RequestTimeout: "Your socket connection to the server was not read from or written to within the timeout period.",
     ServiceUnavailable: "Service is unable to handle request.",
+    ServerSideEncryptionConfigurationNotFoundError: "The server side encryption configuration was not found",
     SlowDown: "Please reduce your request rate.",
     TooManyBuckets: "You have attempted to create more buckets than allowed",
     TooManyParts: "You have attempted to add more parts than the maximum of 10000 that are allowed for this object.",

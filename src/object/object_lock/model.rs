@@ -13,8 +13,8 @@ use storage::types::VersionId;
 use super::*;
 use crate::accounts::{AccessKey, Accounts, SecretKey};
 use crate::object::{
-    Body, BucketCreated, Cause, CopyAttributes, CopyObject, DeleteObject, EventName, Integrity, NewBucketAccess,
-    Origin, PutObject, RenameObject, Settings, Source,
+    Body, BucketCreated, Cause, CopyAttributes, CopyObject, DeleteObject, Encrypting, EventName, Integrity,
+    NewBucketAccess, Origin, PutObject, RenameObject, Settings, Source,
 };
 use crate::rules::conditions::{CopySourceConditions, DeleteCondition, ReadConditions, WriteCondition};
 use crate::rules::object_lock::{Mode, Period};
@@ -213,6 +213,7 @@ impl World {
             condition: WriteCondition::Unconditional,
             integrity: Integrity::default(),
             length: Some(1),
+            encryption: Encrypting::Default,
             cause: Cause { event: EventName::ObjectCreatedPut, origin: origin() },
         };
         let body: Body = Box::pin(futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"x"))]));
@@ -240,6 +241,7 @@ impl World {
                 key: from.to_owned(),
                 version: None,
                 conditions: CopySourceConditions(ReadConditions::default()),
+                customer: None,
             },
             bucket,
             key: to.to_owned(),
@@ -247,6 +249,7 @@ impl World {
             attributes,
             condition: WriteCondition::Unconditional,
             checksum: None,
+            encryption: Encrypting::Default,
             origin: origin(),
         };
         if let Ok(copied) = self.objects.copy_object(request).await {

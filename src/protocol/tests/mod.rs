@@ -112,6 +112,7 @@ impl Server {
             access_log: AccessLog::new(),
             failed_signatures_per_minute: 60,
             post_signature_v2: false,
+            keys_without_tls: false,
         };
         let front = service(&objects, &sts, &metrics, options).expect("a region");
         let server = Self { front, metrics, store };

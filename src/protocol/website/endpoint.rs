@@ -212,6 +212,7 @@ impl Visitor<'_> {
             ),
             range: header(header::RANGE),
             part_number: None,
+            customer: None,
         };
         let read: object::Result<_> = if self.wants_body {
             objects.get_object(request).await.map(|(found, content)| (found, Some(content)))

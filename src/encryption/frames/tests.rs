@@ -1,0 +1,121 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const FRAME: usize = 64 << 10;
+
+fn key(byte: u8) -> DataKey {
+    DataKey::new([byte; 32])
+}
+
+/// The sealed frames of `plain`, the header first.
+fn sealed(key: &DataKey, position: Position, plain: &[u8]) -> (Bytes, Vec<Bytes>) {
+    let mut sealer = Sealer::begin(key, position).expect("begins");
+    let pieces: Vec<_> = if plain.is_empty() { vec![plain] } else { plain.chunks(FRAME).collect() };
+    let count = pieces.len();
+    let frames = pieces.iter().enumerate();
+    let frames = frames.map(|(index, piece)| sealer.seal(BytesMut::from(*piece), index + 1 == count).expect("seals"));
+    let frames = frames.collect();
+    (sealer.header(), frames)
+}
+
+#[test]
+fn lengths_are_known_before_and_after() {
+    for plain in [0, 1, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, 10 * FRAME_BYTES, 5 << 40] {
+        assert_eq!(plain_length(sealed_length(plain)), Some(plain), "{plain}");
+        let last = frames(plain) - 1;
+        assert_eq!(frame_start(last) + frame_length(plain, last), sealed_length(plain), "{plain}");
+    }
+    let (header, frames) = sealed(&key(1), Position::Whole, &vec![7; 100_000]);
+    assert_eq!(
+        header.len() as u64 + frames.iter().map(|frame| frame.len() as u64).sum::<u64>(),
+        sealed_length(100_000)
+    );
+    for impossible in [0, HEADER_BYTES, HEADER_BYTES + TAG_BYTES - 1, sealed_length(FRAME_BYTES) + 3] {
+        assert_eq!(plain_length(impossible), None, "{impossible}");
+    }
+}
+
+/// As Python's `cryptography` and `hmac` compute it; `storage/FORMAT.md` has it, too.
+#[test]
+fn a_known_answer() {
+    let mut sealer = Sealer::with_salt(&key(0x0b), Position::Part(7), [0x0c; SALT_BYTES]).expect("begins");
+    let hex = |bytes: &[u8]| hex::encode(bytes);
+    let header = format!("01010000000000000007{}", "0c".repeat(32));
+    assert_eq!(hex(&sealer.header()), header);
+    let frame = sealer.seal(BytesMut::from(&b"known answer"[..]), true).expect("seals");
+    assert_eq!(hex(&frame), KNOWN);
+}
+
+const KNOWN: &str = "cd475aca371edf842c1c588cd9dfe2349c6acea01dcf7223a3386ff2";
+
+#[test]
+fn what_was_moved_is_not_opened() {
+    let plain: Vec<u8> = (0..3 * FRAME_BYTES).map(|at| (at % 251) as u8).collect();
+    let (header, frames) = sealed(&key(1), Position::Part(1), &plain);
+    let opener = Opener::new(&key(1), &header, Position::Part(1)).expect("opens");
+    let opens = |opener: &Opener, frame: &Bytes, index, last| opener.open(BytesMut::from(&frame[..]), index, last);
+    for (index, frame) in frames.iter().enumerate() {
+        let start = index * FRAME;
+        let opened = opens(&opener, frame, index as u64, index == 2).expect("opens");
+        assert_eq!(opened, plain[start..start + FRAME]);
+        // In another place, as a last frame that is none, and none that is.
+        for other in 0..4 {
+            for last in [false, true] {
+                if (other, last) != (index as u64, index == 2) {
+                    assert_eq!(opens(&opener, frame, other, last), Err(Broken::Frame));
+                }
+            }
+        }
+    }
+    // Another object's, another part's, an older version's.
+    assert_eq!(
+        opens(&Opener::new(&key(2), &header, Position::Part(1)).expect("no check yet"), &frames[0], 0, false),
+        Err(Broken::Frame)
+    );
+    assert_eq!(Opener::new(&key(1), &header, Position::Part(2)).err(), Some(Broken::Header));
+    assert_eq!(Opener::new(&key(1), &header, Position::Whole).err(), Some(Broken::Header));
+    let (older, _) = sealed(&key(1), Position::Part(1), &plain);
+    let replayed = Opener::new(&key(1), &older, Position::Part(1)).expect("a header of that place");
+    assert_eq!(opens(&replayed, &frames[0], 0, false), Err(Broken::Frame));
+    let mut renumbered = header.to_vec();
+    renumbered[9] = 2;
+    let renumbered = Opener::new(&key(1), &renumbered, Position::Part(2)).expect("says so");
+    assert_eq!(opens(&renumbered, &frames[0], 0, false), Err(Broken::Frame));
+}
+
+/// Every bit of a thousand frames: short ones, for each flip costs an opening.
+#[test]
+fn no_flipped_bit_is_served() {
+    for number in 0..1_000_u16 {
+        let plain = number.to_be_bytes();
+        let (header, frames) = sealed(&key(3), Position::Part(number), &plain);
+        let opener = Opener::new(&key(3), &header, Position::Part(number)).expect("opens");
+        for bit in 0..frames[0].len() * 8 {
+            let mut flipped = BytesMut::from(&frames[0][..]);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(opener.open(flipped, 0, true), Err(Broken::Frame), "frame {number}, bit {bit}");
+        }
+        for length in 0..frames[0].len() {
+            assert!(opener.open(BytesMut::from(&frames[0][..length]), 0, true).is_err(), "cut to {length}");
+        }
+    }
+    let (header, frames) = sealed(&key(3), Position::Whole, b"header");
+    for bit in 0..header.len() * 8 {
+        let mut flipped = header.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let opened = Opener::new(&key(3), &flipped, Position::Whole)
+            .and_then(|opener| opener.open(BytesMut::from(&frames[0][..]), 0, true));
+        assert!(opened.is_err(), "bit {bit} of the header");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256), index in any::<u64>()) {
+        let (header, _) = sealed(&key(1), Position::Whole, b"x");
+        let opener = Opener::new(&key(1), &header, Position::Whole).expect("opens");
+        prop_assert!(opener.open(BytesMut::from(&bytes[..]), index, true).is_err());
+        prop_assert!(Opener::new(&key(1), &bytes, Position::Whole).is_err());
+    }
+}
