@@ -6,6 +6,7 @@ mod bucket;
 mod check;
 mod client;
 mod compose;
+mod doctor;
 mod events;
 mod health;
 mod iam;
@@ -70,6 +71,7 @@ enum Command {
     Bucket(bucket::BucketCommand),
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not
     Health(health::HealthArgs),
+    Doctor(doctor::DoctorArgs),
     /// See and steer the delivery of events
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -106,6 +108,7 @@ where
         Command::Iam(command) => iam::run(command),
         Command::Bucket(command) => bucket::run(command),
         Command::Health(args) => health::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Events(command) => events::run(command),
         Command::Lifecycle(command) => lifecycle::run(command),
     }

@@ -33,6 +33,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+use storage::disk::engine::EngineChoice;
 
 /// More drives than any chassis holds.
 const MAX_DATA_DIRECTORIES: usize = 64;
@@ -107,6 +108,8 @@ pub struct StorageConfig {
     pub chunk_size: ByteSize,
     /// Size of new segment files.
     pub segment_size: ByteSize,
+    /// How chunks are read from the drives.
+    pub io_engine: EngineChoice,
 }
 
 /// PEM files of the certificate chain and its private key.
@@ -180,6 +183,14 @@ impl Config {
             lifecycle: lifecycle(layers)?,
             accounts: Self::accounts_of(layers)?,
         })
+    }
+
+    /// What concerns the data directories alone: `cairn doctor` needs nothing else.
+    ///
+    /// # Errors
+    /// If one of its values cannot be used.
+    pub fn storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
+        storage(layers)
     }
 
     /// The operations address alone: `cairn health` needs nothing else and must work without the rest.
@@ -263,7 +274,21 @@ fn storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
             |text| size_within(text, &SEGMENT_SIZE),
             Ok(ByteSize::mib(256)),
         )?,
+        io_engine: parsed_or(
+            layers.scalar("storage", "io_engine", |raw| &raw.storage.io_engine),
+            io_engine,
+            Ok(EngineChoice::Auto),
+        )?,
     })
+}
+
+fn io_engine(text: &str) -> Result<EngineChoice, String> {
+    match text {
+        "auto" => Ok(EngineChoice::Auto),
+        "uring" => Ok(EngineChoice::Uring),
+        "blocking" => Ok(EngineChoice::Blocking),
+        _ => Err(format!("{text:?} is neither \"auto\" nor \"uring\" nor \"blocking\"")),
+    }
 }
 
 fn tls(layers: &Layers) -> Result<Option<TlsConfig>, ConfigError> {

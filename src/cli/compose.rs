@@ -22,6 +22,7 @@ use crate::rules::lifecycle::Calendar;
 use crate::server::{Entrance, Peer, Stage, health_response};
 use crate::telemetry::metrics::Metrics;
 use crate::workers::access_logs::AccessLogsWorker;
+use crate::workers::compaction::CompactionWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::lifecycle::{self, LifecycleWorker, Pace};
@@ -43,12 +44,12 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     })?;
     // Recovery reads the disk; nothing else runs yet that it could hold up.
     let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
-    let garbage = GarbageWorker::start(Arc::clone(&store));
+    let (garbage, compaction) = (GarbageWorker::start(&store), CompactionWorker::start(&store));
     let key = ServerKey::obtain(config.identity.server_key_file.as_deref(), first_directory)?;
     let identities = Identities::new(Arc::clone(&store), accounts, Sealer::new(key.expose())?);
     let sts = Sts::new(identities, oidc, config.identity.max_sessions);
     let sessions = SessionsWorker::start(sts.clone());
-    measure_store(&store, &garbage, &metrics);
+    measure(&metrics, &store, &garbage, &compaction);
     let settings = Settings {
         region: config.server.region.clone(),
         default_ownership: config.server.default_object_ownership,
@@ -93,6 +94,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     drop(sts);
     let close = Box::pin(async move {
         lifecycle.stop().await;
+        compaction.stop().await;
         garbage.stop().await;
         sessions.stop().await;
         access_logs.stop().await;
@@ -105,12 +107,15 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     Ok(Composed { service, close })
 }
 
-fn measure_store(store: &Arc<Store>, garbage: &GarbageWorker, metrics: &Metrics) {
+/// Lets the store and its workers be seen.
+fn measure(metrics: &Metrics, store: &Arc<Store>, garbage: &GarbageWorker, compaction: &CompactionWorker) {
     // Metrics outlive the store, and must not keep it open.
-    let (measured, figures) = (Arc::downgrade(store), Arc::clone(garbage.figures()));
+    let measured = Arc::downgrade(store);
+    let (collected, compacted) = (Arc::clone(garbage.figures()), Arc::clone(compaction.figures()));
     metrics.add_source(move || {
         let mut gauges = measured.upgrade().map(|store| store.gauges()).unwrap_or_default();
-        gauges.extend(figures.gauges());
+        gauges.extend(collected.gauges());
+        gauges.extend(compacted.gauges());
         gauges
     });
 }
@@ -137,13 +142,14 @@ fn with_keyring(objects: Objects, config: &EncryptionConfig) -> Result<Objects, 
     Ok(objects.with_keys(Arc::new(Keyring::obtain(path, config.create_keyring)?)))
 }
 
-fn store_options(config: &StorageConfig) -> Result<StoreOptions, Failure> {
+pub(super) fn store_options(config: &StorageConfig) -> Result<StoreOptions, Failure> {
     let limits = Limits::default();
     let chunk_bytes = u32::try_from(config.chunk_size.0).unwrap_or(limits.chunk_bytes);
     Ok(StoreOptions {
         data: config.data.clone(),
         block_cache_bytes: usize::try_from(config.block_cache_size.0)?,
         largest_segment_bytes: u32::try_from(config.segment_size.0)?,
+        io_engine: config.io_engine,
         limits: Limits { chunk_bytes, ..limits },
     })
 }

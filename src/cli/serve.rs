@@ -75,6 +75,10 @@ pub struct ServeArgs {
     /// "text" for people or "json" for collectors, on stderr [key: log.format]
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
+    /// How the drives are read: "uring", "blocking", or "auto" for uring where the kernel allows it
+    /// [key: storage.io_engine]
+    #[arg(long, value_name = "ENGINE")]
+    io_engine: Option<String>,
     /// Where every decision about a request is noted as a line of JSON; "-" for stdout [key: audit.log]
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     audit_log: Option<String>,
@@ -112,6 +116,7 @@ impl ServeArgs {
         flags.lifecycle.day_seconds = self.lifecycle_day_seconds.map(Scalar);
         flags.log.level = self.log_level.map(Scalar);
         flags.log.format = self.log_format.map(Scalar);
+        flags.storage.io_engine = self.io_engine.map(Scalar);
         flags.audit.log = self.audit_log.map(Scalar);
         flags
     }

@@ -56,6 +56,7 @@ pub struct RawStorage {
     pub block_cache_size: Option<Scalar>,
     pub chunk_size: Option<Scalar>,
     pub segment_size: Option<Scalar>,
+    pub io_engine: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]

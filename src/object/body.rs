@@ -5,9 +5,9 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
-use md5::{Digest, Md5};
 use storage::StoreError;
 use storage::index::records::Checksum;
+use storage::md5::Md5;
 use storage::store::Staged;
 use tokio::task::JoinHandle;
 
@@ -79,7 +79,7 @@ struct Digesting {
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
     idle: Option<Digests>,
-    busy: Option<JoinHandle<Digests>>,
+    busy: Option<JoinHandle<Result<Digests>>>,
 }
 
 impl Digesting {
@@ -87,28 +87,20 @@ impl Digesting {
         self.waiting_bytes += piece.len();
         self.waiting.push(piece);
         if self.waiting_bytes >= DIGEST_BYTES {
-            let mut digests = self.settle().await?;
+            let digests = self.settle().await?;
             let pieces = std::mem::take(&mut self.waiting);
             self.waiting_bytes = 0;
-            let pool = std::sync::Arc::clone(self.objects.store.hash_pool());
-            self.busy = Some(tokio::spawn(async move {
-                let job = move || {
-                    digests.update(&pieces);
-                    digests
-                };
-                pool.run(job).await
-            }));
+            self.busy = Some(tokio::spawn(digest(self.objects.clone(), digests, pieces)));
         }
         Ok(())
     }
 
     async fn settle(&mut self) -> Result<Digests> {
-        let settled = match (self.idle.take(), self.busy.take()) {
-            (Some(digests), _) => Some(digests),
-            (None, Some(job)) => job.await.ok(),
-            (None, None) => None,
-        };
-        settled.ok_or_else(|| StoreError::Closed.into())
+        match (self.idle.take(), self.busy.take()) {
+            (Some(digests), _) => Ok(digests),
+            (None, Some(job)) => job.await.unwrap_or_else(|_| Err(StoreError::Closed.into())),
+            (None, None) => Err(StoreError::Closed.into()),
+        }
     }
 
     async fn finish(mut self) -> Result<Digests> {
@@ -118,12 +110,24 @@ impl Digesting {
             digests.update(&pieces);
             return Ok(digests);
         }
-        let job = move || {
-            digests.update(&pieces);
-            digests
-        };
-        Ok(self.objects.store.hash_pool().run(job).await)
+        digest(self.objects, digests, pieces).await
     }
+}
+
+/// Adds pieces to both digests at the same time: MD5 beside other uploads' in vector lanes, the checksum on a thread of
+/// the hash pool.
+async fn digest(objects: Objects, digests: Digests, pieces: Vec<Bytes>) -> Result<Digests> {
+    let Digests { md5, mut checksum } = digests;
+    let same = pieces.clone();
+    let store = &objects.store;
+    let checksum = store.hash_pool().run(move || {
+        for piece in &same {
+            checksum.update(piece);
+        }
+        checksum
+    });
+    let (md5, checksum) = tokio::join!(store.md5_lanes().update(md5, pieces), checksum);
+    Ok(Digests { md5: md5?, checksum })
 }
 
 impl Objects {
@@ -148,7 +152,7 @@ impl Objects {
             return Err(Refusal::from(Code::IncompleteBody).into());
         }
         let digests = digesting.finish().await?;
-        let md5: [u8; 16] = digests.md5.finalize().into();
+        let md5 = digests.md5.finish();
         if let Some(declared) = &expected.content_md5 {
             verify_content_md5(*declared, md5)?;
         }

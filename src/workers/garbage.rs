@@ -60,10 +60,10 @@ pub struct GarbageWorker {
 impl GarbageWorker {
     /// Starts the worker.
     #[must_use]
-    pub fn start(store: Arc<Store>) -> Self {
+    pub fn start(store: &Arc<Store>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let figures = Arc::new(Figures::default());
-        let task = tokio::spawn(run(store, Arc::clone(&figures), stopping));
+        let task = tokio::spawn(run(Arc::clone(store), Arc::clone(&figures), stopping));
         Self { stop, task, figures }
     }
 

@@ -4,10 +4,13 @@
 //! |---|---|
 //! | [`store`] | the operations; the one place where index and chunks meet |
 //! | [`gc`] | the collector: the only code that frees space |
+//! | [`compact`] | moves live chunks out of segments that are mostly dead |
+//! | [`doctor`] | what can be read, object by object, and what can be put right |
 //! | [`index`] | keys and records of the metadata, pure |
 //! | [`kv`] | the metadata engine: an ordered key-value store with conditional commits |
 //! | [`chunks`] | the chunk store: frames in recycled segments |
 //! | [`disk`] | files as the chunk store uses them: real ones, and simulated ones that fail |
+//! | [`md5`] | the MD5 of many streams at once, pure, and the threads that compute it |
 //! | [`pool`] | threads for what blocks or computes |
 //!
 //! It knows nothing of S3's rules, HTTP or XML. `index` and `chunks` know nothing of each other.
@@ -25,11 +28,14 @@
 //!   unknown. A full disk refuses writes ([`StoreError::Full`]) and goes on serving reads and deletions.
 
 pub mod chunks;
+pub mod compact;
 pub mod disk;
+pub mod doctor;
 mod error;
 pub mod gc;
 pub mod index;
 pub mod kv;
+pub mod md5;
 mod pins;
 pub mod pool;
 pub mod store;

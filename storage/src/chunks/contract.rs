@@ -194,6 +194,7 @@ mod stores {
     use crate::disk::Disk;
     use crate::disk::blocking::BlockingDisk;
     use crate::disk::sim::SimDisk;
+    use crate::disk::uring::UringDisk;
 
     fn local(drives: Vec<Arc<dyn Disk>>, threading: Threading, keep: Box<dyn Any>) -> Made {
         let mut options = LocalOptions::new(drives, [7; 16]);
@@ -211,12 +212,21 @@ mod stores {
         local((0..drives).map(open).collect(), Threading::Threads, Box::new(folder))
     }
 
+    /// `None` where the kernel allows no ring, as in most containers.
+    fn uring() -> Option<Made> {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = BlockingDisk::open(folder.path().join("0")).unwrap();
+        let disk = UringDisk::start(disk).inspect_err(|(error, _)| eprintln!("no io_uring here: {error}")).ok()?;
+        Some(local(vec![Arc::new(disk)], Threading::Threads, Box::new(folder)))
+    }
+
     fn simulated(threading: Threading) -> Made {
         local(vec![Arc::new(SimDisk::new())], threading, Box::new(()))
     }
 
     contract_suite!(memory, (Arc::new(MemoryChunks::new()), Box::new(())));
     contract_suite!(local_on_files, super::blocking(1));
+    contract_suite!(local_through_a_ring, super::uring().unwrap_or_else(|| super::blocking(1)));
     contract_suite!(local_on_three_drives, super::blocking(3));
     contract_suite!(local_simulated, super::simulated(Threading::Threads));
     contract_suite!(local_simulated_inline, super::simulated(Threading::Inline));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::chunks::drive::{Drive, Stats, count};
 use crate::chunks::segment::Role;
+use crate::disk::Engine;
 
 #[expect(clippy::cast_precision_loss, reason = "metrics are floating point")]
 fn figure(value: u64) -> f64 {
@@ -61,6 +62,11 @@ pub fn gauges(drives: &[&Drive], queued_writes: usize, queued_reads: usize) -> V
             "chunks_direct_io",
             "Drives that bypass the page cache",
             figure(drives.iter().filter(|drive| drive.disk.is_direct()).count() as u64),
+        ),
+        (
+            "chunks_io_uring",
+            "Drives that are read through io_uring; the others are read by threads",
+            figure(drives.iter().filter(|drive| drive.disk.engine() == Engine::Uring).count() as u64),
         ),
     ]
 }

@@ -11,16 +11,16 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::chunks::drive::{Drive, DriveSettings, MissingSegment};
 use crate::chunks::frame::{self, FrameLayout, MAX_CHUNK_BYTES};
 use crate::chunks::identity::Identity;
-use crate::chunks::segment::{DATA_START, SLOT_BYTES, Segment};
+use crate::chunks::segment::{DATA_START, Role, SLOT_BYTES, Segment};
 use crate::chunks::writer::{Queue, Request, Writer};
-use crate::chunks::{ChunkFuture, ChunkStore, SegmentUse, Written, gauges, reader};
-use crate::disk::Disk;
+use crate::chunks::{ChunkFuture, ChunkStore, SegmentState, SegmentUse, Written, gauges, reader, recover};
 use crate::disk::buffer::BufferPool;
+use crate::disk::{Disk, Engine};
 use crate::error::{Corruption, Result, StoreError};
 use crate::pool::WorkerPool;
 use crate::types::{ChunkId, Place};
@@ -32,6 +32,8 @@ pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 const READ_BUFFERS: usize = 64 << 20;
 /// Reads that wait for a thread; further ones wait before they queue.
 const READ_QUEUE: usize = 1024;
+/// Reads through rings at a time, with their buffers; further ones wait before they take one.
+const RING_READS: usize = 64;
 /// Sizes of segments unless configured, by the size of the drive.
 const SMALLEST_SEGMENT: u64 = 16 << 20;
 const LARGEST_SEGMENT: u32 = 256 << 20;
@@ -124,6 +126,8 @@ struct Threads {
 struct Core {
     lanes: Vec<Lane>,
     readers: Option<WorkerPool>,
+    /// One permit for each read that waits for a ring.
+    ring_reads: Arc<Semaphore>,
     buffers: Arc<BufferPool>,
     recent: reader::Recent,
     /// Spreads chunks over the drives.
@@ -177,6 +181,7 @@ impl LocalChunks {
         let core = Core {
             lanes,
             readers,
+            ring_reads: Arc::new(Semaphore::new(RING_READS)),
             buffers: BufferPool::new(READ_BUFFERS),
             recent: reader::Recent::new(),
             ticket: AtomicU64::new(0),
@@ -326,7 +331,12 @@ impl Core {
         Err(refusal)
     }
 
-    fn read(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
+    /// Whether reads of the drive wait for a ring, not on a thread.
+    fn has_ring(&self, place: &Place) -> bool {
+        self.lanes.get(usize::from(place.drive)).is_some_and(|lane| lane.drive.disk.engine() == Engine::Uring)
+    }
+
+    async fn read(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
         let damaged = |what| StoreError::Corrupt(Corruption::Chunk { id, place, what });
         let Some(lane) = self.lanes.get(usize::from(place.drive)) else {
             return Err(damaged("the drive is missing"));
@@ -342,7 +352,37 @@ impl Core {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        reader::read(&guard, &self.buffers, &self.recent, id, place, range)
+        reader::read(&guard, &self.buffers, &self.recent, id, place, range).await
+    }
+
+    /// As [`Core::read`] where all disks block: waits on this thread.
+    fn read_blocking(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
+        reader::now(self.read(id, place, range))
+            .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::WouldBlock).into()))
+    }
+
+    fn segments(&self) -> Vec<SegmentState> {
+        let mut states = Vec::new();
+        for lane in &self.lanes {
+            let segments = lane.drive.segments();
+            let used = segments.iter().filter(|segment| matches!(segment.role(), Role::Sealed | Role::Active));
+            states.extend(used.map(|segment| segment.state(lane.drive.number)));
+        }
+        states
+    }
+
+    fn frames(&self, segment: SegmentState) -> Result<Vec<(ChunkId, Place)>> {
+        let SegmentState { drive, segment, epoch, .. } = segment;
+        let lane = self.lanes.get(usize::from(drive)).ok_or(StoreError::Conflict)?;
+        let any = Place { drive, segment, epoch, offset: 0, occupied: 0, length: 0 };
+        let guard = lane.drive.begin_read(&any).map_err(|_| StoreError::Conflict)?;
+        let mut frames = Vec::new();
+        recover::walk(guard.segment(), &mut |at, header, layout| {
+            if let (Ok(offset), Ok(occupied)) = (u32::try_from(at), u32::try_from(layout.occupied())) {
+                frames.push((header.id, Place { offset, occupied, length: header.length, ..any }));
+            }
+        })?;
+        Ok(frames)
     }
 
     /// Small reads that need no disk.
@@ -385,13 +425,18 @@ impl ChunkStore for LocalChunks {
         let core = Arc::clone(&self.core);
         Box::pin(async move {
             match &core.readers {
-                None => core.read(id, place, &range),
+                None => core.read_blocking(id, place, &range),
                 Some(readers) => {
                     if let Some(bytes) = core.read_on_the_spot(id, place, &range) {
                         return Ok(bytes);
                     }
+                    if core.has_ring(&place) {
+                        let permit = core.ring_reads.acquire().await;
+                        let _permit = permit.map_err(|_| StoreError::Closed)?;
+                        return core.read(id, place, &range).await;
+                    }
                     let reading = Arc::clone(&core);
-                    readers.run(move || reading.read(id, place, &range)).await
+                    readers.run(move || reading.read_blocking(id, place, &range)).await
                 }
             }
         })
@@ -411,6 +456,23 @@ impl ChunkStore for LocalChunks {
         if let Some(lane) = self.core.lanes.get(usize::from(place.drive)) {
             lane.drive.note(place, Segment::note_dead);
         }
+    }
+
+    fn segments(&self) -> Vec<SegmentState> {
+        self.core.segments()
+    }
+
+    fn frames(&self, segment: SegmentState) -> ChunkFuture<Vec<(ChunkId, Place)>> {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            match &core.readers {
+                None => core.frames(segment),
+                Some(readers) => {
+                    let reading = Arc::clone(&core);
+                    readers.run(move || reading.frames(segment)).await
+                }
+            }
+        })
     }
 
     fn admit(&self) -> Result<()> {

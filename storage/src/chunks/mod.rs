@@ -52,6 +52,31 @@ pub struct SegmentUse {
     pub live_bytes: u64,
 }
 
+/// A segment that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentState {
+    /// The drive's number.
+    pub drive: u16,
+    /// The segment's number.
+    pub segment: u32,
+    /// Its use.
+    pub epoch: u32,
+    /// The file's length in bytes.
+    pub size: u32,
+    /// Bytes of live frames.
+    pub live_bytes: u64,
+    /// Whether nothing more is written to it in this use.
+    pub is_sealed: bool,
+}
+
+impl SegmentState {
+    /// Drive, segment and use.
+    #[must_use]
+    pub fn key(&self) -> (u16, u32, u32) {
+        (self.drive, self.segment, self.epoch)
+    }
+}
+
 /// Where chunks are kept. [`contract`] holds what every implementation must do.
 ///
 /// The store of chunks knows nothing of references: its caller tells it with [`ChunkStore::note_live`] and
@@ -80,6 +105,17 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// Exactly once per place that was live, also of those that were live when the store was opened. May come before
     /// the place's [`ChunkStore::note_live`] while that write's hold is kept.
     fn note_dead(&self, place: &Place);
+
+    /// The segments that are in use, where chunks share segments.
+    fn segments(&self) -> Vec<SegmentState> {
+        Vec::new()
+    }
+
+    /// What the frames of a segment say that they hold: live chunks, dead ones, and whatever imitates a frame. A frame
+    /// whose header is damaged is missing. [`crate::StoreError::Conflict`] when the use has ended.
+    fn frames(&self, _segment: SegmentState) -> ChunkFuture<Vec<(ChunkId, Place)>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// Whether there is room for new data: an error says why not.
     fn admit(&self) -> Result<()>;

@@ -26,6 +26,9 @@ const FILL_BYTES: usize = 1 << 20;
 const FILL_PAUSE: Duration = Duration::from_millis(2);
 /// How often the free space is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked at, without the writer taking a segment, until dead segments are given back to the file
+/// system, but for those that are ready: a minute. Until then they spare the writing of zeroes.
+const LOOKS_UNTIL_SURPLUS: u32 = 60;
 
 /// What is ready, what could be, and who waits.
 pub struct Supply {
@@ -45,6 +48,8 @@ pub struct Supply {
     closing: bool,
     /// Something changed since the preparer last looked.
     stirred: bool,
+    /// How often the preparer has looked since the writer last took a segment.
+    looks: u32,
 }
 
 enum Job {
@@ -69,6 +74,7 @@ impl Supply {
             next_number,
             closing: false,
             stirred: false,
+            looks: 0,
         }
     }
 
@@ -100,7 +106,8 @@ impl Supply {
             ));
         }
         let below_reserve = spare_bytes < 0;
-        let surplus = self.free.iter().rposition(|segment| below_reserve || segment.has_lost_header());
+        let is_surplus = below_reserve || (self.looks >= LOOKS_UNTIL_SURPLUS);
+        let surplus = self.free.iter().rposition(|segment| is_surplus || segment.has_lost_header());
         if let Some(index) = surplus {
             return Job::Remove(self.free.swap_remove(index));
         }
@@ -127,6 +134,7 @@ impl Drive {
             self.check()?;
             if let Some(segment) = supply.ready.pop_front() {
                 supply.wanted = false;
+                supply.looks = 0;
                 self.stir(&mut supply);
                 return Ok(segment);
             }
@@ -187,7 +195,9 @@ impl Drive {
                 if supply.closing {
                     return;
                 }
-                self.supply_changed.wait_for(&mut supply, LOOK);
+                if self.supply_changed.wait_for(&mut supply, LOOK).timed_out() {
+                    supply.looks = supply.looks.saturating_add(1);
+                }
             }
         }
     }

@@ -1,9 +1,12 @@
 //! Reads a range of a chunk: only the blocks that it touches, each of them verified.
 
+use std::future::Future;
 use std::io;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
@@ -54,14 +57,23 @@ pub fn read_resident(
     range: &Range<u32>,
 ) -> Option<Bytes> {
     let wanted = range.start as usize..range.end as usize;
-    Reading { guard, buffers, id, place, source: Source::PageCache }.read(&wanted).ok()
+    now(Reading { guard, buffers, id, place, source: Source::PageCache }.read(&wanted))?.ok()
 }
 
-/// Reads `range` of the chunk `id`, which the index has at `place`.
+/// What a future answers that waits for nothing.
+pub fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+/// Reads `range` of the chunk `id`, which the index has at `place`. Waits for the disk on its thread with
+/// [`Engine::Blocking`](crate::disk::Engine::Blocking), with another engine only by being polled.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] if the bytes are not those that were written, [`StoreError::Io`] if the disk fails.
-pub fn read(
+pub async fn read(
     guard: &ReadGuard,
     buffers: &Arc<BufferPool>,
     recent: &Recent,
@@ -70,15 +82,15 @@ pub fn read(
     range: &Range<u32>,
 ) -> Result<Bytes> {
     let wanted = range.start as usize..range.end as usize;
-    let attempt = |source| Reading { guard, buffers, id, place, source }.read(&wanted);
+    let attempt = async |source| Reading { guard, buffers, id, place, source }.read(&wanted).await;
     let is_large = wanted.len() >= DIRECT_BYTES;
-    if is_large && let Ok(bytes) = attempt(Source::PageCache) {
+    if is_large && let Ok(bytes) = attempt(Source::PageCache).await {
         return Ok(bytes);
     }
     let first = if is_large && !recent.is_again(&place) { Source::Disk } else { Source::ThroughPageCache };
-    let outcome = match attempt(first) {
+    let outcome = match attempt(first).await {
         // Was it the page cache's copy? The disk decides.
-        Err(Failure::Damage(_)) => attempt(Source::Disk),
+        Err(Failure::Damage(_)) => attempt(Source::Disk).await,
         outcome => outcome,
     };
     outcome.map_err(|failure| match failure {
@@ -123,7 +135,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn read(&self, wanted: &Range<usize>) -> Result<Bytes, Failure> {
+    async fn read(&self, wanted: &Range<usize>) -> Result<Bytes, Failure> {
         let layout = FrameLayout::of(self.place.length as usize).ok_or(Damage::Header)?;
         let segment = self.guard.segment();
         let end = self.place.offset as usize + layout.occupied();
@@ -133,10 +145,10 @@ impl Reading<'_> {
         let blocks = layout.blocks_of(wanted);
         let body = layout.bytes_of(&blocks);
         let (head, data) = if body.start <= layout.data_start() + GAP_BYTES {
-            let both = self.span(&(0..body.end))?;
+            let both = self.span(&(0..body.end)).await?;
             (both.slice(..layout.data_start()), both.slice(body))
         } else {
-            (self.span(&(0..layout.data_start()))?, self.span(&body)?)
+            (self.span(&(0..layout.data_start())).await?, self.span(&body).await?)
         };
         let header = frame::decode_header(&head)?;
         let is_expected =
@@ -150,7 +162,7 @@ impl Reading<'_> {
     }
 
     /// Bytes of the frame.
-    fn span(&self, bytes: &Range<usize>) -> Result<Bytes, Failure> {
+    async fn span(&self, bytes: &Range<usize>) -> Result<Bytes, Failure> {
         let start = self.place.offset as usize + bytes.start;
         let length = bytes.len();
         let file = &*self.guard.segment().file;
@@ -160,12 +172,12 @@ impl Reading<'_> {
         let read = match self.source {
             Source::PageCache => match file.read_resident(&mut buffer, from as u64) {
                 Ok(false) => return Err(Failure::NotResident),
-                outcome => outcome.map(|_| ()),
+                outcome => outcome.map(|_| buffer),
             },
-            Source::ThroughPageCache => file.read_at(Caching::Buffered, &mut buffer, from as u64),
-            Source::Disk => file.read_at(Caching::Direct, &mut buffer, from as u64),
+            Source::ThroughPageCache => file.read(Caching::Buffered, buffer, from as u64).await,
+            Source::Disk => file.read(Caching::Direct, buffer, from as u64).await,
         };
-        let read = read.map(|()| buffer.into_bytes(start - from..start - from + length));
+        let read = read.map(|buffer| buffer.into_bytes(start - from..start - from + length));
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Failure::Damage(Damage::Short),
             _ => Failure::Io(error),

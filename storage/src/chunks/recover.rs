@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use crate::chunks::SegmentUse;
 use crate::chunks::drive::Resume;
-use crate::chunks::frame::{self, FRAME_ALIGN, FrameLayout};
+use crate::chunks::frame::{self, FRAME_ALIGN, FrameHeader, FrameLayout};
 use crate::chunks::identity::Identity;
 use crate::chunks::segment::{DATA_START, NoHeader, Phase, Role, SLOT_BYTES, Segment, SegmentHeader, parse_file_name};
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::{BLOCK, Caching, Disk, DiskFile};
 use crate::error::{Result, StoreError};
 
-/// Bytes read at once when looking for the end of a segment.
-const WINDOW: usize = 1 << 20;
+/// Bytes read at once when looking for frames: of large frames only the beginning is of interest.
+const WINDOW: usize = 64 << 10;
 /// With less room than this a segment is not worth resuming.
 const WORTH_RESUMING: u32 = 64 << 10;
 
@@ -167,7 +167,7 @@ impl Found {
 /// a damaged header must not hide the frames behind it, which may be live. If the segment cannot be read it counts
 /// as full.
 fn find_tail(segment: &Segment) -> u32 {
-    match scan(segment) {
+    match walk(segment, &mut |_, _, _| {}) {
         Ok(tail) => tail,
         Err(error) => {
             tracing::error!(segment = segment.number, %error, "cannot look for a segment's end: it is not written to");
@@ -176,7 +176,9 @@ fn find_tail(segment: &Segment) -> u32 {
     }
 }
 
-fn scan(segment: &Segment) -> io::Result<u32> {
+/// Tells `visit` of every frame of the segment's use: offset, header, layout. Answers where the last one ends, rounded
+/// up to a block.
+pub fn walk(segment: &Segment, visit: &mut dyn FnMut(usize, &FrameHeader, FrameLayout)) -> io::Result<u32> {
     let size = segment.size as usize;
     let mut buffer = AlignedBuffer::zeroed(WINDOW.min(size));
     let mut window = 0..0;
@@ -193,9 +195,12 @@ fn scan(segment: &Segment) -> io::Result<u32> {
         }
         let header = frame::decode_header(&buffer[at - window.start..]);
         let header = header.ok().filter(|header| header.epoch == segment.epoch());
-        let layout = header.and_then(|header| FrameLayout::of(header.length as usize));
+        let layout = header.as_ref().and_then(|header| FrameLayout::of(header.length as usize));
         let end = layout.map(|layout| at + layout.occupied()).filter(|end| *end <= size);
-        tail = tail.max(end.unwrap_or(0));
+        if let (Some(header), Some(layout), Some(end)) = (&header, layout, end) {
+            visit(at, header, layout);
+            tail = tail.max(end);
+        }
         unbroken &= end.is_some() || at < tail.next_multiple_of(BLOCK);
         at = end.filter(|_| unbroken).unwrap_or(at + FRAME_ALIGN);
     }

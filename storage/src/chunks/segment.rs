@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::chunks::SegmentState;
 use crate::chunks::frame::crc32c;
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::{BLOCK, Caching, DiskFile};
@@ -267,6 +268,20 @@ impl Segment {
     #[must_use]
     pub fn live_bytes(&self) -> u64 {
         u64::try_from(self.state.lock().live_bytes).unwrap_or(0)
+    }
+
+    /// What others may know of it.
+    #[must_use]
+    pub fn state(&self, drive: u16) -> SegmentState {
+        let state = self.state.lock();
+        SegmentState {
+            drive,
+            segment: self.number,
+            epoch: state.epoch,
+            size: self.size,
+            live_bytes: u64::try_from(state.live_bytes).unwrap_or(0),
+            is_sealed: state.role == Role::Sealed,
+        }
     }
 
     /// The next header to write, for the given phase.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -35,7 +35,8 @@ struct Directory {
     opened: Mutex<VecDeque<Weak<BlockingFile>>>,
 }
 
-struct BlockingFile {
+/// A file of a [`BlockingDisk`].
+pub(super) struct BlockingFile {
     me: Weak<BlockingFile>,
     directory: Arc<Directory>,
     name: String,
@@ -45,6 +46,19 @@ struct BlockingFile {
 struct Descriptors {
     buffered: OwnedFd,
     direct: Option<OwnedFd>,
+}
+
+/// An open descriptor of a file, for as long as this lives.
+pub(super) struct Target {
+    descriptors: Arc<Descriptors>,
+    is_direct: bool,
+}
+
+impl AsFd for Target {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let direct = self.descriptors.direct.as_ref().filter(|_| self.is_direct);
+        direct.unwrap_or(&self.descriptors.buffered).as_fd()
+    }
 }
 
 impl BlockingDisk {
@@ -82,7 +96,19 @@ impl BlockingDisk {
         Ok(Self { directory: Arc::new(directory) })
     }
 
-    fn file(&self, name: &str, descriptors: Descriptors) -> Arc<dyn DiskFile> {
+    /// As [`Disk::create`].
+    pub(super) fn create_file(&self, name: &str) -> io::Result<Arc<BlockingFile>> {
+        let descriptors = self.directory.descriptors(name, OFlags::CREATE | OFlags::EXCL)?;
+        Ok(self.file(name, descriptors))
+    }
+
+    /// As [`Disk::open`].
+    pub(super) fn open_file(&self, name: &str) -> io::Result<Arc<BlockingFile>> {
+        let descriptors = self.directory.descriptors(name, OFlags::empty())?;
+        Ok(self.file(name, descriptors))
+    }
+
+    fn file(&self, name: &str, descriptors: Descriptors) -> Arc<BlockingFile> {
         let file = Arc::new_cyclic(|me| BlockingFile {
             me: Weak::clone(me),
             directory: Arc::clone(&self.directory),
@@ -141,13 +167,11 @@ impl Directory {
 
 impl Disk for BlockingDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let descriptors = self.directory.descriptors(name, OFlags::CREATE | OFlags::EXCL)?;
-        Ok(self.file(name, descriptors))
+        Ok(self.create_file(name)?)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let descriptors = self.directory.descriptors(name, OFlags::empty())?;
-        Ok(self.file(name, descriptors))
+        Ok(self.open_file(name)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -199,6 +223,20 @@ impl BlockingFile {
         Ok(descriptors)
     }
 
+    /// What a read is to be made of: the direct descriptor if asked for and possible.
+    pub(super) fn target(&self, caching: Caching) -> io::Result<Target> {
+        let is_direct = caching == Caching::Direct && self.directory.direct.load(Ordering::Relaxed);
+        Ok(Target { descriptors: self.descriptors()?, is_direct })
+    }
+
+    /// Whether the kernel reads ahead of reads through the page cache, which is also how it chooses pages.
+    pub(super) fn read_ahead(&self, wanted: bool) -> io::Result<()> {
+        // Advice is for the descriptor, so a small read at the same time may be read ahead of: no harm.
+        let advice = if wanted { Advice::Normal } else { Advice::Random };
+        let _ = rustix::fs::fadvise(&self.descriptors()?.buffered, 0, None, advice);
+        Ok(())
+    }
+
     /// Runs `operation` on the direct descriptor if asked for and possible, else on the buffered one.
     fn with_descriptor(
         &self,
@@ -221,12 +259,9 @@ impl BlockingFile {
 impl DiskFile for BlockingFile {
     fn read_at(&self, caching: Caching, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if caching == Caching::Buffered && buffer.len() >= LARGE_READ {
-            let descriptors = self.descriptors()?;
-            // Advice is for the descriptor, so a small read at the same time may be read ahead of: no harm.
-            let advise = |advice| rustix::fs::fadvise(&descriptors.buffered, 0, None, advice);
-            let _ = advise(Advice::Normal);
-            let outcome = read_all(&descriptors.buffered, buffer, offset);
-            let _ = advise(Advice::Random);
+            self.read_ahead(true)?;
+            let outcome = read_all(&self.descriptors()?.buffered, buffer, offset);
+            self.read_ahead(false)?;
             return outcome;
         }
         self.with_descriptor(caching, |descriptor| read_all(descriptor, buffer, offset))
@@ -262,7 +297,7 @@ impl DiskFile for BlockingFile {
 
 /// Reads through the page cache of at least this many bytes let the kernel choose how it fills its cache: told that
 /// they are random it takes single pages, which cost twice as much to copy from ever after.
-const LARGE_READ: usize = 128 << 10;
+pub(super) const LARGE_READ: usize = 128 << 10;
 
 fn read_all(descriptor: &OwnedFd, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
@@ -299,7 +334,7 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Resu
     }
 }
 
-fn is_unsupported(error: &io::Error) -> bool {
+pub(super) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidInput || error.kind() == io::ErrorKind::Unsupported
 }
 

@@ -1,15 +1,22 @@
 //! The disk as the chunk store uses it: files in one directory, positioned IO, explicit syncs.
 //!
-//! Blocking calls, made from the store's own threads only. [`blocking`] is the real file system, [`sim`] one that
-//! loses, tears and fails what was not synced.
+//! Blocking calls, made from the store's own threads only, and reads that an engine may answer later. [`blocking`] is
+//! the real file system, [`uring`] the same with reads through io_uring, [`sim`] one that loses, tears and fails what
+//! was not synced.
 
 pub mod blocking;
 pub mod buffer;
 pub mod data_directory;
+pub mod engine;
 pub mod sim;
+pub mod uring;
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+
+use buffer::AlignedBuffer;
 
 /// Alignment of offsets, lengths and buffers of direct IO, in bytes.
 pub const BLOCK: usize = 4096;
@@ -42,7 +49,23 @@ pub trait Disk: Send + Sync + 'static {
     fn is_direct(&self) -> bool {
         true
     }
+    /// What [`DiskFile::read`] is made of: decides whether reads need threads of their own.
+    fn engine(&self) -> Engine {
+        Engine::Blocking
+    }
 }
+
+/// How reads wait for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// On the thread that asks.
+    Blocking,
+    /// On nobody's: the kernel answers through a ring.
+    Uring,
+}
+
+/// A read under way: its buffer comes back, filled.
+pub type Reading = Pin<Box<dyn Future<Output = io::Result<AlignedBuffer>> + Send>>;
 
 /// A file system's room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +85,12 @@ pub trait DiskFile: Send + Sync {
     /// did. Safe on an async worker.
     fn read_resident(&self, _buffer: &mut [u8], _offset: u64) -> io::Result<bool> {
         Ok(false)
+    }
+    /// As [`DiskFile::read_at`], with a buffer that is handed over and comes back. With [`Engine::Blocking`] the read is
+    /// done before this returns; with [`Engine::Uring`] nothing waits but the future, which may be dropped at any time.
+    fn read(&self, caching: Caching, mut buffer: AlignedBuffer, offset: u64) -> Reading {
+        let outcome = self.read_at(caching, &mut buffer, offset).map(|()| buffer);
+        Box::pin(std::future::ready(outcome))
     }
     /// Writes all of `data` at `offset`. Durable only after [`DiskFile::sync_data`].
     fn write_at(&self, caching: Caching, data: &[u8], offset: u64) -> io::Result<()>;

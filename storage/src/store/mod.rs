@@ -31,6 +31,7 @@ mod workers;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -59,6 +60,7 @@ use crate::error::Result;
 use crate::index::keys;
 use crate::index::records::{Record, VersionRecord};
 use crate::kv::{Batch, Cached, Commit, Family, Kv, Scan, Visit};
+use crate::md5::Md5Lanes;
 use crate::pins::Pins;
 use crate::pool::WorkerPool;
 use crate::types::{BucketId, VersionClock, VersionId};
@@ -102,8 +104,10 @@ pub struct Store {
     pub(crate) outbox_grown: watch::Sender<()>,
     latest: time::LatestTime,
     hashes: Arc<WorkerPool>,
+    md5: Md5Lanes,
     reads: WorkerPool,
-    buffers: Arc<Semaphore>,
+    pub(crate) buffers: Arc<Semaphore>,
+    received: AtomicU64,
     limits: Limits,
     /// Locked until the store is dropped, after the engines.
     _directories: Vec<DataDirectory>,
@@ -133,7 +137,10 @@ impl Store {
             garbage_noted: Notify::new(),
             outbox_grown: watch::Sender::new(()),
             hashes: Arc::new(WorkerPool::new("hash", limits.hash_threads, QUEUED_JOBS)?),
+            // Eight streams in one thread are as fast as six threads: half of the cores are enough for all of them.
+            md5: Md5Lanes::new(limits.hash_threads / 2)?,
             reads: WorkerPool::new("index-read", limits.index_read_threads, QUEUED_JOBS)?,
+            received: AtomicU64::new(0),
             buffers: Arc::new(Semaphore::new(limits.buffer_bytes / BUFFER_UNIT)),
             limits,
             _directories: directories,
@@ -144,6 +151,18 @@ impl Store {
     #[must_use]
     pub fn hash_pool(&self) -> &Arc<WorkerPool> {
         &self.hashes
+    }
+
+    /// Where the MD5 of streams is computed.
+    #[must_use]
+    pub fn md5_lanes(&self) -> &Md5Lanes {
+        &self.md5
+    }
+
+    /// Chunks that came from writers since the start: whether it grows tells background work whether it is alone.
+    #[must_use]
+    pub fn chunks_received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// What bounds this store.
@@ -165,6 +184,8 @@ impl Store {
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         let free = (self.buffers.available_permits() * BUFFER_UNIT) as f64;
         gauges.push(("store_buffer_free_bytes", "Upload buffer memory that is not in use", free));
+        let lanes = self.md5.mean_lanes();
+        gauges.push(("md5_lanes_mean", "Streams whose MD5 is computed side by side, mean since the start", lanes));
         gauges
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Limits, Store, segments_in_use};
 use crate::chunks::local::{LocalChunks, LocalOptions};
 use crate::disk::Disk;
-use crate::disk::blocking::BlockingDisk;
 use crate::disk::data_directory::DataDirectory;
+use crate::disk::engine::{self, EngineChoice};
 use crate::error::{Result, StoreError};
 use crate::kv::Kv;
 use crate::kv::rocks::{RocksKv, RocksOptions};
@@ -22,6 +22,8 @@ pub struct StoreOptions {
     pub block_cache_bytes: usize,
     /// The largest that segment files become, bytes; small drives get smaller ones.
     pub largest_segment_bytes: u32,
+    /// How chunks are read.
+    pub io_engine: EngineChoice,
     /// What bounds memory and threads.
     pub limits: Limits,
 }
@@ -62,7 +64,7 @@ impl Store {
         let kv: Arc<dyn Kv> = RocksKv::open(&index, rocks)?;
         let mut drives: Vec<Arc<dyn Disk>> = Vec::new();
         for directory in &directories {
-            drives.push(Arc::new(BlockingDisk::open(directory.folder("segments")?)?));
+            drives.push(engine::open(&directory.folder("segments")?, options.io_engine)?);
         }
         let live = segments_in_use(kv.as_ref())?;
         let chunks = LocalOptions {

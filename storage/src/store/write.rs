@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
@@ -72,6 +73,7 @@ impl Store {
         data: Bytes,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<PlacedChunk> {
+        self.received.fetch_add(1, Ordering::Relaxed);
         let id = if data.len() <= HASH_IN_PLACE_BYTES {
             ChunkId::of(&data)
         } else {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use storage::Result;
-use storage::chunks::{ChunkFuture, ChunkStore, Written};
+use storage::chunks::{ChunkFuture, ChunkStore, SegmentState, Written};
 use storage::disk::{Caching, Disk, DiskFile, Space};
 use storage::kv::{Batch, Cached, Check, Commit, CommitFuture, Family, Kv, Scan, Visitor};
 use storage::types::{ChunkId, Place};
@@ -222,6 +222,14 @@ impl ChunkStore for ForgottenChunks {
     fn note_live(&self, _: &Place) {}
 
     fn note_dead(&self, _: &Place) {}
+
+    fn segments(&self) -> Vec<SegmentState> {
+        self.0.segments()
+    }
+
+    fn frames(&self, segment: SegmentState) -> ChunkFuture<Vec<(ChunkId, Place)>> {
+        self.0.frames(segment)
+    }
 
     fn admit(&self) -> Result<()> {
         self.0.admit()

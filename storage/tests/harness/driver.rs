@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use storage::compact::{Compaction, Thrift};
 use storage::index::records::Versioning;
 use storage::store::{BucketCreation, BucketDeletion};
 use storage::types::UploadId;
@@ -12,6 +13,8 @@ use super::Body;
 use super::client::Client;
 use super::state::{Bucket, State};
 
+/// Steps of compaction within which all of a small store is compact.
+const COMPACTIONS: usize = 200;
 /// Passes of the collector within which all garbage must be gone: an upload's parts, their manifests, the chunks.
 const PASSES: usize = 64;
 
@@ -43,6 +46,8 @@ pub enum Step {
     /// One pass over so many candidates.
     Collect(usize),
     CollectAll,
+    /// Until there is nothing left to move.
+    Compact,
 }
 
 /// Why an operation ended badly.
@@ -99,6 +104,7 @@ impl Driver {
             Step::Collect(limit) => {
                 Ok(self.client.store.collect_garbage(&mut self.cursor, *limit).await.map(|_| ())?)
             }
+            Step::Compact => compact(&self.client.store).await,
             Step::CollectAll => collect_all(&self.client.store).await,
             _ => self.apply_to_object(step).await,
         }
@@ -259,4 +265,15 @@ pub async fn collect_all(store: &Arc<Store>) -> Result<(), Trouble> {
         tokio::task::yield_now().await;
     }
     Err(Trouble::Diverged(format!("there is garbage left after {PASSES} passes")))
+}
+
+/// Compacts until there is nothing left to do.
+pub async fn compact(store: &Arc<Store>) -> Result<(), Trouble> {
+    let mut compaction = Compaction::default();
+    for _ in 0..COMPACTIONS {
+        if store.compact(&mut compaction, Thrift::WhileQuiet).await?.idle {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Diverged("compaction does not end".to_owned()))
 }

@@ -188,6 +188,20 @@ fn uploads() -> Vec<Scenario> {
     ]
 }
 
+/// Fills segments, leaves little in each of them, compacts, and fills what has become free.
+fn compacting() -> Vec<Step> {
+    const KEYS: [Name; 9] = ["0", "1", "2", "3", "4", "5", "6", "7", "8"];
+    let fill = |from: u64| KEYS.iter().zip(from..).map(|(key, seed)| put(key, seed, 20_000));
+    let thin = || KEYS.iter().filter(|key| !matches!(**key, "1" | "4" | "7")).map(|key| Step::Delete(B, key));
+    let mut steps: Vec<Step> = fill(10).chain(thin()).collect();
+    steps.extend([Step::CollectAll, Step::Compact, Step::Compact]);
+    // The same bytes again: chunks that moved are found where they are now.
+    steps.extend(fill(10).chain(fill(30)).chain(thin()));
+    steps.extend([Step::CollectAll, Step::Delete(B, "4"), Step::Compact, Step::CollectAll, Step::Compact]);
+    steps.extend(fill(50));
+    steps
+}
+
 fn space() -> Vec<Scenario> {
     let mut recovery = vec![Act::Do(Step::CreateBucket(B)), Act::Do(put("a", 1, 20_000)), Act::Reopen(Ending::Killed)];
     recovery.extend([Act::Do(put("b", 2, 20_000)), Act::Reopen(Ending::Closed), Act::Do(put("c", 3, 9000))]);
@@ -214,6 +228,7 @@ fn space() -> Vec<Scenario> {
             ],
         ),
         scenario("segments rolled and recycled", SMALL, 50, recycling()),
+        scenario("segments compacted", SMALL, 50, compacting()),
         scenario(
             "large manifest",
             TINY,

@@ -1,0 +1,165 @@
+//! The doctor names what is hit, and nothing else: compared with reading every object wholly.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use harness::client::Client;
+use harness::{Body, limits, open_chunks, runtime};
+use storage::chunks::local::{LocalChunks, Threading};
+use storage::disk::Disk;
+use storage::disk::sim::SimDisk;
+use storage::doctor::{Depth, Examined, Summary};
+use storage::kv::memory::MemoryKv;
+use storage::kv::{Batch, Family, Kv};
+use storage::{Store, StoreError};
+
+const SEGMENT: u32 = 64 << 10;
+const CHUNK: u32 = 8 << 10;
+const KEYS: usize = 12;
+
+struct Opened {
+    store: Arc<Store>,
+    chunks: Arc<LocalChunks>,
+}
+
+fn open(disk: &SimDisk, kv: &Arc<MemoryKv>) -> Opened {
+    let chunks = open_chunks(Arc::new(disk.clone()), &**kv, SEGMENT, Threading::Threads).unwrap();
+    let store = Store::new(Arc::clone(kv) as Arc<dyn Kv>, Arc::clone(&chunks) as _, limits(CHUNK)).unwrap();
+    Opened { store, chunks }
+}
+
+/// A store with small and large objects, an upload, and shared chunks; closed in order.
+async fn filled() -> (SimDisk, Arc<MemoryKv>) {
+    let (disk, kv) = (SimDisk::new(), Arc::new(MemoryKv::new()));
+    let opened = open(&disk, &kv);
+    let client = Client { store: Arc::clone(&opened.store) };
+    client.create_bucket("bucket").await.unwrap();
+    for number in 0..KEYS {
+        // Every third is small; every fourth shares its bytes with the one before.
+        let length = if number % 3 == 0 { 900 } else { 9_000 + number * 2_000 };
+        let seed = if number % 4 == 3 { number - 1 } else { number };
+        client.put("bucket", &format!("key-{number:02}"), &Body::new(seed as u64, length).bytes()).await.unwrap();
+    }
+    let upload = client.create_upload("bucket", "open").await.unwrap();
+    let upload = client.upload("bucket", "open", upload).await.unwrap();
+    client.put_part(&upload, 1, &Body::new(77, 30_000).bytes()).await.unwrap();
+    opened.chunks.close();
+    (disk, kv)
+}
+
+/// What the doctor says is hit, and the whole summary.
+async fn examined(store: &Arc<Store>, depth: Depth) -> (BTreeSet<String>, Vec<Examined>, Summary) {
+    let mut all = Vec::new();
+    let summary = store.examine(depth, &mut |examined| all.push(examined)).await.unwrap();
+    let hit = all.iter().filter(|examined| examined.damage.is_some()).map(|examined| examined.key.clone()).collect();
+    (hit, all, summary)
+}
+
+/// The keys whose bytes cannot all be read, found out by reading them.
+async fn unreadable(store: &Arc<Store>) -> BTreeSet<String> {
+    let client = Client { store: Arc::clone(store) };
+    let bucket = client.bucket("bucket").await.unwrap();
+    let mut found = BTreeSet::new();
+    for number in 0..KEYS {
+        let key = format!("key-{number:02}");
+        let version = store.current(bucket.id, &key).await.unwrap().unwrap();
+        let size = version.object().unwrap().size;
+        match client.read(bucket.id, &key, &version, 0..size).await {
+            Ok(bytes) => assert_eq!(bytes.len() as u64, size),
+            Err(StoreError::Corrupt(_)) => drop(found.insert(key)),
+            Err(error) => panic!("{key}: {error}"),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_healthy_store_is_called_healthy() {
+    runtime().block_on(async {
+        let (disk, kv) = filled().await;
+        let opened = open(&disk, &kv);
+        for depth in [Depth::Frames, Depth::Everything] {
+            let (hit, all, summary) = examined(&opened.store, depth).await;
+            assert!(hit.is_empty(), "{hit:?}");
+            assert_eq!(all.len(), KEYS + 1, "every object and the part");
+            assert!(summary.chunks > 10 && summary.unreadable_chunks == 0 && summary.lost_segments.is_empty());
+            assert_eq!((summary.wrong_counters, summary.unprotected), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn a_lost_segment_is_named_with_exactly_the_objects_that_it_held() {
+    runtime().block_on(async {
+        let (original, _) = filled().await;
+        let names: Vec<String> =
+            original.list().unwrap().into_iter().filter(|name| name.starts_with("segment-")).collect();
+        let mut lost_something = 0;
+        for name in names {
+            let (disk, kv) = filled().await;
+            // A spare segment, which not every run has made when it ends.
+            if disk.remove(&name).is_err() {
+                continue;
+            }
+            let opened = open(&disk, &kv);
+            let (mut hit, all, summary) = examined(&opened.store, Depth::Frames).await;
+            let part_hit = hit.remove("open");
+            let expected = unreadable(&opened.store).await;
+            assert_eq!(hit, expected, "{name}");
+            if !expected.is_empty() || part_hit {
+                lost_something += 1;
+                assert_eq!(summary.lost_segments.len(), 1);
+                assert!(summary.unreadable_chunks > 0);
+                assert!(all.iter().any(|one| one.damage.is_none()), "something is safe");
+            }
+        }
+        assert!(lost_something >= 2, "several segments held something");
+    });
+}
+
+#[test]
+fn flipped_bytes_are_found_by_reading_everything() {
+    runtime().block_on(async {
+        let (disk, kv) = filled().await;
+        assert!(disk.flip("segment-00000001", 8192 + 20_000, 1));
+        let opened = open(&disk, &kv);
+        let (hit, all, summary) = examined(&opened.store, Depth::Everything).await;
+        assert_eq!(hit, unreadable(&opened.store).await);
+        assert_eq!(summary.unreadable_chunks, 1);
+        let damage = all.into_iter().find_map(|one| one.damage).unwrap();
+        assert_eq!(damage.bytes, damage.ranges.iter().map(|range| range.end - range.start).sum::<u64>());
+        assert!(damage.bytes <= u64::from(CHUNK), "one chunk of it");
+    });
+}
+
+#[test]
+fn a_lost_chunk_index_is_named_and_written_anew_from_the_segments() {
+    runtime().block_on(async {
+        let (disk, kv) = filled().await;
+        let before = harness::audit::rows(&*kv, Family::Chunks);
+        let mut batch = Batch::default();
+        for key in before.keys() {
+            batch.delete(Family::Chunks, key.clone());
+        }
+        let _ = kv.commit(batch).await.unwrap();
+        let opened = open(&disk, &kv);
+        let (mut hit, _, summary) = examined(&opened.store, Depth::Frames).await;
+        assert!(hit.remove("open"), "the part's chunks too");
+        assert_eq!(hit, unreadable(&opened.store).await);
+        assert_eq!(hit.len(), KEYS - KEYS / 3, "all but those that lie in the index");
+        assert_eq!(summary.chunks, 0);
+        let repaired = opened.store.rebuild_chunk_index().await.unwrap();
+        assert_eq!(repaired.chunks, before.len() as u64);
+        assert_eq!(harness::audit::rows(&*kv, Family::Chunks), before, "the very same places");
+        let (hit, _, summary) = examined(&opened.store, Depth::Everything).await;
+        assert!(hit.is_empty() && summary.wrong_counters == 0, "{hit:?} {summary:?}");
+        assert!(unreadable(&opened.store).await.is_empty());
+        // Once more changes nothing.
+        let again = opened.store.rebuild_chunk_index().await.unwrap();
+        assert_eq!((again.chunks, again.counters), (0, 0));
+    });
+}
