@@ -57,6 +57,23 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "identities know no HTTP, no XML, no engines",
     ),
     (
+        "src/encryption",
+        &[
+            "s3s",
+            "hyper::",
+            "http::",
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::object",
+            "crate::identity",
+            "storage::",
+        ],
+        "encryption does not know what is encrypted",
+    ),
+    (
         "src/event_targets",
         &[
             "s3s",

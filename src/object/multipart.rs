@@ -99,7 +99,7 @@ pub struct CompleteUpload {
     pub checksum: Option<(ChecksumAlgorithm, String)>,
     /// The header `x-amz-mp-object-size`.
     pub object_size: Option<u64>,
-    /// The client's key, of SSE-C: needed where the upload names a checksum, as on AWS.
+    /// The client's key, of SSE-C.
     pub customer: Option<CustomerKey>,
     /// Who completes.
     pub origin: Arc<Origin>,
@@ -297,8 +297,7 @@ impl Objects {
     async fn check_completing(&self, request: &CompleteUpload, upload: &OpenUpload) -> Result<()> {
         let attributes = &upload.record.attributes;
         let scheme = encryption_of(attributes)?.map(|known| known.scheme);
-        let needed = scheme == Some(Scheme::Customer) && upload.record.checksum.is_some();
-        if needed || request.customer.is_some() {
+        if scheme == Some(Scheme::Customer) || request.customer.is_some() {
             self.data_key((&request.bucket, &request.key), attributes, request.customer.as_ref()).await?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName};
 use md5::{Digest as _, Md5};
 use s3s::S3Response;
 #[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
@@ -11,6 +12,7 @@ use s3s::dto::*;
 use storage::index::records::Attributes;
 use zeroize::Zeroizing;
 
+use super::convert;
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
 use crate::encryption::{DataKey, KEY_BYTES};
@@ -185,6 +187,17 @@ impl Shown {
                 ..Self::default()
             },
         })
+    }
+}
+
+impl Shown {
+    /// What is shown of the customer's key, for an answer whose type has no fields for it.
+    pub(super) fn customer_headers(&self) -> HeaderMap {
+        let shown = [(OF_OBJECT.algorithm, &self.customer_algorithm), (OF_OBJECT.md5, &self.customer_md5)];
+        let header = |(name, value): (&'static str, &Option<String>)| {
+            Some((HeaderName::from_static(name), convert::header_value(value.as_deref()?)?))
+        };
+        shown.into_iter().filter_map(header).collect()
     }
 }
 

@@ -95,6 +95,9 @@ const ONLY_OF: &[(&str, &[&str])] = &[
     ("x-amz-write-offset-bytes", &["PutObject"]),
 ];
 
+/// Operations of an upload to which clients repeat how it is encrypted; what counts is what it was created with.
+const IN_PARTS: &[&str] = &["CompleteMultipartUpload", "UploadPart"];
+
 /// Headers that say how a new object is encrypted.
 const ENCRYPTING: &[&str] = &[
     "x-amz-server-side-encryption",
@@ -109,11 +112,8 @@ const ENCRYPTING: &[&str] = &[
 /// `NotImplemented` with the header's name; `InvalidArgument` for headers of encryption, as S3 has it.
 pub(super) fn refuse_misplaced_headers(operation: &str, headers: &HeaderMap) -> Result<()> {
     let asks_for_encryption = |name: &&&str| headers.contains_key(**name);
-    if let Some(name) = ENCRYPTING
-        .iter()
-        .find(asks_for_encryption)
-        .filter(|_| !LOCKING.contains(&operation) && operation != "UploadPart")
-    {
+    let takes = |operation| LOCKING.contains(&operation) || IN_PARTS.contains(&operation);
+    if let Some(name) = ENCRYPTING.iter().find(asks_for_encryption).filter(|_| !takes(operation)) {
         let message = format!("{name} header is not supported for this operation.");
         return Err(Failure::with_message("InvalidArgument", message).with("ArgumentName", *name));
     }

@@ -1,5 +1,6 @@
 //! Uploads in parts.
 
+use http::HeaderMap;
 use s3s::S3Response;
 #[allow(clippy::wildcard_imports, reason = "the types of operations are all of one kind")]
 use s3s::dto::*;
@@ -129,7 +130,9 @@ pub(super) async fn complete(
         customer: encryption::customer_key(call)?,
         origin: call.origin(),
     };
+    let customer = request.customer.clone();
     let written = call.objects().complete_upload(request).await?;
+    let mut headers = HeaderMap::new();
     let mut output = CompleteMultipartUploadOutput {
         location: Some(location(call, &input.bucket, &input.key)),
         expiration: lifecycle::expiration(call, &input.key, &written.version).await?,
@@ -139,7 +142,8 @@ pub(super) async fn complete(
         ..Default::default()
     };
     if let Some(object) = written.version.object() {
-        let shown = encryption::Shown::of(&object.attributes, None)?;
+        let shown = encryption::Shown::of(&object.attributes, customer.as_ref())?;
+        headers = shown.customer_headers();
         output.server_side_encryption = shown.algorithm;
         output.ssekms_key_id = shown.kms_key;
         output.bucket_key_enabled = shown.bucket_key;
@@ -149,7 +153,9 @@ pub(super) async fn complete(
             set_checksum!(output, checksum, object.etag.parts);
         }
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    response.headers = headers;
+    Ok(response)
 }
 
 /// Where the object is, under the name that the client knows us by.

@@ -137,7 +137,12 @@ def test_uploads_in_parts(s3, bucket, mode):
     if mode == "customer":
         for wrong in ({}, by_customer(OTHER)):
             refused("InvalidRequest", s3.complete_multipart_upload, **complete, **wrong)
-    s3.complete_multipart_upload(**complete, **of_part)
+    completed = s3.complete_multipart_upload(**complete, **of_part)
+    if mode == "customer":
+        names = completed["ResponseMetadata"]["HTTPHeaders"]
+        assert names["x-amz-server-side-encryption-customer-algorithm"] == "AES256"
+    else:
+        shows(completed, mode)
     reads(s3, place, b"".join(bodies), read)
     for number, body in enumerate(bodies, 1):
         answer = s3.get_object(**place, PartNumber=number, **read)
