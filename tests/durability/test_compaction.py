@@ -20,7 +20,7 @@ DEADLINE_SECONDS = 60
 def figure(server, name):
     """A gauge of the server."""
     with urllib.request.urlopen(f"{server.ops_endpoint}/metrics", timeout=5) as answer:
-        found = re.search(rf"^cairn_{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+        found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
     return float(found[1])
 
 
