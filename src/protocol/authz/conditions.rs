@@ -13,7 +13,7 @@ use super::decision::{Asking, Resource};
 use crate::identity::Caller;
 use crate::object::BucketAccess;
 use crate::protocol::query;
-use crate::rules::iam::{CANONICAL_ID, Context, Policy};
+use crate::rules::iam::{CANONICAL_ID, Context, Policy, keys_that_decide};
 use crate::rules::tagging;
 
 /// Headers that are keys as they are, without and with another name.
@@ -66,7 +66,7 @@ pub(super) enum Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// What these policies ask for when they are asked about this action on this resource.
     pub fn of(policies: impl Iterator<Item = &'a Policy>, action: &str, resource: &str) -> Self {
-        Self::Keys(policies.flat_map(|policy| policy.keys_for(action, resource)).collect())
+        Self::Keys(keys_that_decide(policies, action, resource))
     }
 
     /// Whether this key is asked for.

@@ -2,6 +2,10 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>,
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html>
 
+use std::collections::BTreeSet;
+
+use super::index::Head;
+use super::policy::Policy;
 use super::principal::Reach;
 use super::request::{Explanation, Found, Named, Policies, Principal, Request, Verdict};
 use super::statement::{Effect, Question};
@@ -29,6 +33,23 @@ pub fn explain<'a>(request: &'a Request<'a>, policies: &Policies<'a>) -> Explana
         }
     };
     explanation
+}
+
+/// The condition keys, in lower case, that decide about this action on this resource by these policies: what other
+/// statements ask for need not be found out. Canonical user ids, which no condition names, are not among them.
+pub fn keys_that_decide<'a>(
+    policies: impl Iterator<Item = &'a Policy>,
+    action: &str,
+    resource: &str,
+) -> BTreeSet<&'a str> {
+    let (action, head) = (action.to_ascii_lowercase(), Head::of(resource));
+    let mut keys = BTreeSet::new();
+    for policy in policies {
+        for statement in policy.about(head).filter(|statement| statement.actions.contain(&action)) {
+            keys.extend(statement.keys());
+        }
+    }
+    keys
 }
 
 /// By what the request is allowed, where nothing denies it.
@@ -68,7 +89,7 @@ fn allowed(
 fn weigh<'a>(policies: &[Named<'a>], question: &Question<'_>) -> (Found<'a>, Option<Reach>) {
     let (mut found, mut closest) = (Found::default(), None);
     for named in policies {
-        for statement in named.policy.about(question.request.resource) {
+        for statement in named.policy.about(question.head) {
             let Some(reach) = statement.reach(question) else { continue };
             let by = super::request::By { policy: named.name, statement: &statement.name };
             match statement.effect {

@@ -4,42 +4,53 @@
 //! What stands before the first `/` of a resource (of S3's: the bucket's ARN) must be in a template as it is, unless a
 //! wildcard or a variable comes first. So statements are found by that text; those without one are always asked.
 
-use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::statement::{Resources, Statement};
 use super::variables::Template;
+
+/// What stands before the first `/` of a resource, hashed: it is made once for a request, and then compared with many.
+/// Two texts with one hash cost a question too many, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Head(u64);
+
+impl Head {
+    pub fn of(resource: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        resource.split('/').next().hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
 
 /// The statements of one policy, by number from 0.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     /// Those all of whose resources begin with a fixed text up to the first `/`, by each of these texts.
-    by_head: BTreeMap<String, Vec<usize>>,
+    by_head: Vec<(Head, usize)>,
     /// All others.
     anywhere: Vec<usize>,
 }
 
 impl Index {
     pub fn of(statements: &[Statement]) -> Self {
-        let mut index = Self { by_head: BTreeMap::new(), anywhere: Vec::new() };
+        let mut index = Self { by_head: Vec::new(), anywhere: Vec::new() };
         for (number, statement) in statements.iter().enumerate() {
-            let Some(heads) = statement.resources.as_ref().and_then(heads) else {
-                index.anywhere.push(number);
-                continue;
-            };
-            for head in heads {
-                let numbers = index.by_head.entry(head.to_owned()).or_default();
-                if numbers.last() != Some(&number) {
-                    numbers.push(number);
-                }
+            match statement.resources.as_ref().and_then(heads) {
+                Some(heads) => index.by_head.extend(heads.into_iter().map(|head| (head, number))),
+                None => index.anywhere.push(number),
             }
         }
+        index.by_head.sort_unstable();
+        index.by_head.dedup();
         index
     }
 
-    /// The statements that can speak about `resource`, in their order.
-    pub fn candidates(&self, resource: &str) -> impl Iterator<Item = usize> {
-        let named = self.by_head.get(head(resource)).map(Vec::as_slice).unwrap_or_default();
-        let (mut named, mut anywhere) = (named.iter().copied().peekable(), self.anywhere.iter().copied().peekable());
+    /// The statements that can speak about resources with this head, in their order.
+    pub fn candidates(&self, head: Head) -> impl Iterator<Item = usize> {
+        let first = self.by_head.partition_point(|(known, _)| *known < head);
+        let named = self.by_head.iter().skip(first).take_while(move |(known, _)| *known == head);
+        let mut named = named.map(|(_, number)| *number).peekable();
+        let mut anywhere = self.anywhere.iter().copied().peekable();
         std::iter::from_fn(move || {
             let next = [named.peek(), anywhere.peek()].into_iter().flatten().min().copied();
             // No statement is in both.
@@ -48,18 +59,13 @@ impl Index {
     }
 }
 
-/// The fixed texts; `None` if the resources are not limited to some.
-fn heads(resources: &Resources) -> Option<Vec<&str>> {
-    if resources.negated { None } else { resources.templates.iter().map(template_head).collect() }
+/// The heads of the fixed texts; `None` if the resources are not limited to some.
+fn heads(resources: &Resources) -> Option<Vec<Head>> {
+    if resources.negated { None } else { resources.templates.iter().map(head_of).collect() }
 }
 
-fn template_head(template: &Template) -> Option<&str> {
-    match template.literal() {
-        Some(text) => Some(head(text)),
-        None => template.start().split_once('/').map(|(head, _)| head),
-    }
-}
-
-fn head(text: &str) -> &str {
-    text.split_once('/').map_or(text, |(head, _)| head)
+fn head_of(template: &Template) -> Option<Head> {
+    let start = template.start();
+    let fixed = template.literal().or_else(|| start.contains('/').then_some(start))?;
+    Some(Head::of(fixed))
 }

@@ -53,7 +53,7 @@ mod wildcard;
 pub use arn::Arn;
 pub use bound::rename_principals;
 pub use context::Context;
-pub use evaluate::{decide, explain};
+pub use evaluate::{decide, explain, keys_that_decide};
 pub use policy::{InvalidPolicy, Policy, PolicyKind};
 pub use principal::{CANONICAL_ID, PrincipalId};
 pub use request::{By, Explanation, Found, Named, Policies, Principal, Request, Verdict};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::index::Index;
+use super::index::{Head, Index};
 use super::principal::PrincipalId;
 use super::statement::{Effect, Statement};
 use super::{parse, public};
@@ -74,17 +74,9 @@ impl Policy {
         self.statements.iter().flat_map(Statement::keys)
     }
 
-    /// The condition keys, in lower case, that decide about this action on this resource; some more than once. What
-    /// other statements ask for need not be found out. Canonical user ids, which no condition names, are not among
-    /// them.
-    pub fn keys_for(&self, action: &str, resource: &str) -> impl Iterator<Item = &str> {
-        let action = action.to_ascii_lowercase();
-        self.about(resource).filter(move |statement| statement.actions.contain(&action)).flat_map(Statement::keys)
-    }
-
-    /// The statements that can speak about this resource, in their order.
-    pub(super) fn about(&self, resource: &str) -> impl Iterator<Item = &Statement> {
-        self.index.candidates(resource).filter_map(|number| self.statements.get(number))
+    /// The statements that can speak about resources with this head, in their order.
+    pub(super) fn about(&self, head: Head) -> impl Iterator<Item = &Statement> {
+        self.index.candidates(head).filter_map(|number| self.statements.get(number))
     }
 
     /// Whom the policy names, so that callers may check that they exist; some more than once.

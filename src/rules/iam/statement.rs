@@ -2,6 +2,7 @@
 
 use super::condition::Condition;
 use super::context::Context;
+use super::index::Head;
 use super::principal::{Principals, Reach};
 use super::request::Request;
 use super::variables::Template;
@@ -47,11 +48,13 @@ pub(super) struct Question<'a> {
     pub request: &'a Request<'a>,
     /// In lower case.
     pub action: String,
+    /// Of the resource.
+    pub head: Head,
 }
 
 impl<'a> Question<'a> {
     pub fn new(request: &'a Request<'a>) -> Self {
-        Self { request, action: request.action.to_ascii_lowercase() }
+        Self { request, action: request.action.to_ascii_lowercase(), head: Head::of(request.resource) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! That statements are found by their resources: who is asked, and that nobody is left out.
 
+use super::index::Head;
 use super::*;
 
 /// Statements about these resources, numbered by their Sids; each is a list as JSON has it.
@@ -15,7 +16,7 @@ fn policy(resources: &[&str]) -> Policy {
 
 /// The numbers of the statements that are asked about a resource.
 fn asked(policy: &Policy, resource: &str) -> Vec<String> {
-    policy.about(resource).map(|statement| statement.name.clone()).collect()
+    policy.about(Head::of(resource)).map(|statement| statement.name.clone()).collect()
 }
 
 #[test]
@@ -47,12 +48,13 @@ fn the_keys_that_decide_about_a_request_are_those_of_statements_about_it() {
         {"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::c/*",
          "Condition":{"StringLike":{"s3:prefix":"${aws:PrincipalTag/Home}"}}}]}"#;
     let policy = Policy::parse(document, PolicyKind::Identity).unwrap();
-    let keys = |action, resource| policy.keys_for(action, resource).collect::<Vec<_>>();
-    assert_eq!(keys("s3:GETObject", "arn:aws:s3:::b/k"), ["aws:username", "aws:securetransport"]);
-    let of_c = ["aws:securetransport", "s3:prefix", "aws:principaltag/home"];
+    let keys = |action, resource| Vec::from_iter(keys_that_decide([&policy].into_iter(), action, resource));
+    assert_eq!(keys("s3:GETObject", "arn:aws:s3:::b/k"), ["aws:securetransport", "aws:username"]);
+    let of_c = ["aws:principaltag/home", "aws:securetransport", "s3:prefix"];
     assert_eq!(keys("s3:GetObject", "arn:aws:s3:::c/k"), of_c);
     assert_eq!(keys("s3:DeleteObject", "arn:aws:s3:::c/k"), ["aws:securetransport"]);
     assert_eq!(keys("s3:PutObject", "arn:aws:s3:::c/k"), [""; 0]);
+    assert_eq!(keys_that_decide([&policy, &policy].into_iter(), "s3:GetObject", "arn:aws:s3:::c/k").len(), 3);
 }
 
 #[test]

@@ -191,9 +191,9 @@ proptest! {
     fn keys_for_a_request_are_all_that_decide(layers in layers(), asked in asked()) {
         let document = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, layers.0.join(","));
         let policy = Policy::parse(&document, PolicyKind::Identity).unwrap();
-        let keys: Vec<_> = policy.keys_for(asked.action, asked.resource).collect();
+        let keys = keys_that_decide([&policy].into_iter(), asked.action, asked.resource);
         let mut fewer = asked.clone();
-        fewer.keys.retain(|(key, _)| keys.contains(&key.to_ascii_lowercase().as_str()));
+        fewer.keys.retain(|(key, _)| keys.contains(key.to_ascii_lowercase().as_str()));
         let alone = (layers.0, None, Vec::new());
         prop_assert_eq!(verdict(&alone, &fewer), verdict(&alone, &asked));
     }
@@ -210,7 +210,7 @@ proptest! {
         let question = Question::new(&request);
         let speak = |statement: &&Statement| statement.reach(&question).is_some();
         let all: Vec<_> = policy.statements.iter().filter(speak).map(|statement| &statement.name).collect();
-        let found: Vec<_> = policy.about(asked.resource).filter(speak).map(|statement| &statement.name).collect();
+        let found: Vec<_> = policy.about(question.head).filter(speak).map(|statement| &statement.name).collect();
         prop_assert_eq!(found, all);
     }
 
