@@ -238,7 +238,7 @@ def settle_unknown(plan, server):
             answer = client.request("GET", BUCKET, key, query=[("tagging", "")])
             tagged = b"<Value>b</Value>" in answer.body
             since = [change.name for change in changes[:-1] if change.happened]
-            tagged_before = "ObjectTagging:Put" in since[last_created(since) :]
+            tagged_before = "ObjectTagging:Put" in since[last_put(since) :]
             # Tagged once more than before: both look the same, and the event tells nothing that was not.
             last.happened = None if tagged and tagged_before else tagged
             continue
@@ -253,9 +253,9 @@ def settle_unknown(plan, server):
     client.close()
 
 
-def last_created(names) -> int:
-    """The place of the last name that says that an object was created."""
-    return max((place for place, name in enumerate(names) if name.startswith(CREATED)), default=0)
+def last_put(names) -> int:
+    """The place of the last change that leaves an object without tags; a copy keeps those of its source."""
+    return max((place for place, name in enumerate(names) if name == "ObjectCreated:Put"), default=0)
 
 
 def wait_for_delivery(plan, receivers):
