@@ -160,10 +160,12 @@ impl AccessLog {
         let is_first = gathered.bytes == 0;
         gathered.bytes += line.len();
         let Gathered { open, full, .. } = &mut *gathered;
-        let empty = || LoggedLines { origin: Arc::clone(origin), day, count: 0, text: String::new() };
-        let lines = open.entry((Arc::as_ptr(origin).addr(), day)).or_insert_with(empty);
+        let empty = |text| LoggedLines { origin: Arc::clone(origin), day, count: 0, text };
+        let lines = open.entry((Arc::as_ptr(origin).addr(), day)).or_insert_with(|| empty(String::new()));
         if lines.bytes() + line.len() > MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES && lines.count > 0 {
-            full.push(std::mem::replace(lines, empty()));
+            // After one full row there is likely to be another.
+            let next = String::with_capacity(MAX_STAGED_LOG_BYTES - ROW_OVERHEAD_BYTES);
+            full.push(std::mem::replace(lines, empty(next)));
         }
         lines.text.push_str(line);
         lines.count += 1;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header};
 use percent_encoding::percent_decode_str;
 use quick_cache::sync::Cache;
 use s3s::{Body, HttpResponse};
@@ -15,11 +15,11 @@ use storage::types::{BucketId, Timestamp};
 use super::context::RequestContext;
 use super::host::Domains;
 use super::query;
-use super::target::{self, Target};
+use super::target::Target;
 use crate::accounts::Accounts;
 use crate::identity::Caller;
 use crate::object::{AccessLog, LogOrigin, Objects};
-use crate::rules::access_log::{self, Line, LogSource, Logging};
+use crate::rules::access_log::{self, Line, LogSource, Logging, Requested};
 use crate::rules::iam::Principal;
 
 /// What is kept of a request's head. Nothing of it is copied: headers and URI share their bytes.
@@ -27,40 +27,60 @@ pub(super) struct Heard {
     at: Timestamp,
     uri: Uri,
     version: Version,
-    headers: HeaderMap,
+    host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+    length: Option<HeaderValue>,
+    decoded_length: Option<HeaderValue>,
+    copy_source: Option<HeaderValue>,
 }
 
 impl Heard {
     pub(super) fn of(request: &Request<Body>) -> Self {
-        let kept = [
-            header::HOST,
-            header::REFERER,
-            header::USER_AGENT,
-            header::AUTHORIZATION,
-            header::CONTENT_LENGTH,
-            header::HeaderName::from_static("x-amz-decoded-content-length"),
-            header::HeaderName::from_static("x-amz-copy-source"),
-        ];
-        let mut headers = HeaderMap::with_capacity(kept.len());
-        for name in kept {
-            if let Some(value) = request.headers().get(&name) {
-                headers.insert(name, value.clone());
-            }
+        let mut heard = Self {
+            at: Timestamp::now(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            host: None,
+            referer: None,
+            user_agent: None,
+            authorization: None,
+            length: None,
+            decoded_length: None,
+            copy_source: None,
+        };
+        for (name, value) in request.headers() {
+            let kept = match name.as_str() {
+                "host" => &mut heard.host,
+                "referer" => &mut heard.referer,
+                "user-agent" => &mut heard.user_agent,
+                "authorization" => &mut heard.authorization,
+                "content-length" => &mut heard.length,
+                "x-amz-decoded-content-length" => &mut heard.decoded_length,
+                "x-amz-copy-source" => &mut heard.copy_source,
+                _ => continue,
+            };
+            kept.get_or_insert_with(|| value.clone());
         }
-        Self { at: Timestamp::now(), uri: request.uri().clone(), version: request.version(), headers }
+        heard
     }
 
-    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
+    /// The host that the request was sent to, with its port.
+    fn host(&self) -> Option<&str> {
+        let from_header = self.host.as_ref().and_then(|host| host.to_str().ok());
+        from_header.or_else(|| self.uri.authority().map(http::uri::Authority::as_str))
     }
 
-    fn number(&self, name: &str) -> Option<u64> {
-        self.headers.get(name).and_then(|value| value.to_str().ok()?.parse().ok())
+    /// The bucket that the request names.
+    fn target(&self, domains: &Domains) -> Option<Target> {
+        let headers = self.host.iter().map(|host| (header::HOST, host.clone())).collect();
+        Target::of(&self.uri, &headers, domains)
     }
 
     /// Signature version and authentication type.
     fn signature(&self, context: &RequestContext) -> (Option<&'static str>, Option<&'static str>) {
-        if let Some(value) = self.headers.get(header::AUTHORIZATION) {
+        if let Some(value) = &self.authorization {
             let version = if value.as_bytes().starts_with(b"AWS4-") { "SigV4" } else { "SigV2" };
             return (Some(version), Some("AuthHeader"));
         }
@@ -131,7 +151,7 @@ impl AccessLogs {
             Some(bucket) => self.logged(bucket).await,
             // Refused before its bucket was looked up, or answered without: that is logged, too.
             None if response.status().is_client_error() || context.method == Method::OPTIONS => {
-                let target = Target::of(&heard.uri, &heard.headers, &self.domains)?;
+                let target = heard.target(&self.domains)?;
                 self.logged(&self.objects.bucket(&target.bucket).await.ok()?).await
             }
             None => None,
@@ -143,10 +163,9 @@ impl AccessLogs {
         if bucket.is_none() && source.is_none() {
             return None;
         }
-        let host = target::host(&heard.uri, &heard.headers);
         Some(Box::new(Pending {
             log: self.log.clone(),
-            is_virtual: host.is_some_and(|host| self.domains.is_virtual(host)),
+            is_virtual: heard.host().is_some_and(|host| self.domains.is_virtual(host)),
             object_size: object_size(context, &heard, response),
             heard,
             bucket,
@@ -194,9 +213,7 @@ fn object_size(context: &RequestContext, heard: &Heard, response: &HttpResponse)
             let of_range = header(header::CONTENT_RANGE).and_then(|range| range.rsplit_once('/')?.1.parse().ok());
             of_range.or_else(|| header(header::CONTENT_LENGTH)?.parse().ok())
         }
-        "PutObject" | "UploadPart" => {
-            heard.number("x-amz-decoded-content-length").or_else(|| heard.number(header::CONTENT_LENGTH.as_str()))
-        }
+        "PutObject" | "UploadPart" => number(heard.decoded_length.as_ref()).or_else(|| number(heard.length.as_ref())),
         _ => None,
     }
 }
@@ -228,7 +245,7 @@ impl Pending {
         let name = context.operation().unwrap_or("Unknown");
         let status = ended.status.as_u16();
         if let Some(logged) = &self.bucket {
-            let key = self.key(name).or_else(|| context.key().map(str::to_owned));
+            let key = self.key(name).or_else(|| context.key().map(Cow::Borrowed));
             let version = query::pairs(&self.heard.uri).find(|(name, _)| name == "versionId");
             let operation = access_log::operation(name, context.method.as_str(), key.is_some());
             let of = Of {
@@ -253,7 +270,7 @@ impl Pending {
             }
         }
         if let (Some(logged), Some(operation)) = (&self.source, access_log::read_by_copy(name)) {
-            let copied = self.heard.text("x-amz-copy-source").unwrap_or_default();
+            let copied = text(self.heard.copy_source.as_ref()).unwrap_or_default();
             let (path, query) = copied.split_once('?').unwrap_or((&copied, ""));
             let key = path.trim_start_matches('/').split_once('/').map(|(_, key)| decoded(key));
             let version = query.strip_prefix("versionId=");
@@ -263,7 +280,7 @@ impl Pending {
     }
 
     /// The key in the request's path: all of it where the host names the bucket, as that of a website does.
-    fn key(&self, operation: &str) -> Option<String> {
+    fn key(&self, operation: &str) -> Option<Cow<'_, str>> {
         let whole = self.is_virtual || operation.starts_with("Website");
         let path = self.heard.uri.path();
         let path = path.strip_prefix('/').unwrap_or(path);
@@ -274,11 +291,9 @@ impl Pending {
     fn leave(&self, logged: &Logged, context: &RequestContext, ended: Ended, of: &Of<'_>) {
         let heard = &self.heard;
         let connection = context.connection();
-        let remote_ip = connection.peer.map(|peer| peer.ip().to_string());
         let requester = context.caller().and_then(|caller| requester(caller));
         let target = heard.uri.path_and_query().map_or("/", |target| target.as_str());
-        let request_uri = format!("{} {target} {:?}", context.method, heard.version);
-        let (referer, user_agent) = (heard.text("referer"), heard.text("user-agent"));
+        let (referer, user_agent) = (text(heard.referer.as_ref()), text(heard.user_agent.as_ref()));
         let (signature_version, authentication_type) = heard.signature(context);
         let cipher_suite = connection.cipher_suite.map(access_log::cipher_suite);
         let tls_version = connection.tls.map(|version| format!("TLSv{version}"));
@@ -288,12 +303,12 @@ impl Pending {
             bucket_owner: &logged.owner,
             bucket: &logged.origin.source.bucket,
             time: heard.at.0,
-            remote_ip: remote_ip.as_deref(),
+            remote_ip: connection.peer.map(|peer| peer.ip()),
             requester: requester.as_deref(),
             request_id: &context.id.request,
             operation: of.operation,
             key: of.key,
-            request_uri: Some(&request_uri),
+            request: Some(Requested { method: context.method.as_str(), target, protocol: protocol(heard.version) }),
             status: of.status,
             error_code: of.error,
             bytes_sent: of.sent,
@@ -307,7 +322,7 @@ impl Pending {
             signature_version,
             cipher_suite: cipher_suite.as_deref(),
             authentication_type,
-            host_header: target::host(&heard.uri, &heard.headers),
+            host_header: heard.host(),
             tls_version: tls_version.as_deref(),
             acl_required: context.needed_acl(),
         };
@@ -316,14 +331,33 @@ impl Pending {
 }
 
 /// The canonical id of an account's root, the ARN of any other identity.
-fn requester(caller: &Caller) -> Option<String> {
+fn requester(caller: &Caller) -> Option<Cow<'_, str>> {
     match &caller.principal {
         Principal::Anonymous => None,
-        Principal::AccountRoot { .. } => Some(caller.account.canonical_id.clone()),
-        other => other.arn(),
+        Principal::AccountRoot { .. } => Some(Cow::Borrowed(&caller.account.canonical_id)),
+        Principal::User { arn, .. } => Some(Cow::Borrowed(arn)),
+        other => other.arn().map(Cow::Owned),
     }
 }
 
-fn decoded(key: &str) -> String {
-    percent_decode_str(key).decode_utf8_lossy().into_owned()
+fn decoded(key: &str) -> Cow<'_, str> {
+    percent_decode_str(key).decode_utf8_lossy()
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<Cow<'_, str>> {
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()))
+}
+
+fn number(value: Option<&HeaderValue>) -> Option<u64> {
+    value?.to_str().ok()?.parse().ok()
+}
+
+/// As a request's line has it.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP",
+    }
 }

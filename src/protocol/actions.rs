@@ -101,7 +101,7 @@ impl Action {
     pub(super) fn needed(&self, headers: &HeaderMap) -> bool {
         match self.when {
             When::Always => true,
-            When::Header(name) => headers.contains_key(name),
+            When::Header(name) => headers.keys().any(|known| known.as_str() == name),
             When::HeaderSaysYes(name) => {
                 headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
             }

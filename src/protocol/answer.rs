@@ -41,7 +41,9 @@ pub(super) fn complete(mut response: HttpResponse, context: &RequestContext) -> 
     }
     let ids = [(X_AMZ_REQUEST_ID, &context.id.request), (X_AMZ_ID_2, &context.id.host)];
     for (name, value) in ids {
-        response.headers_mut().extend(convert::header_value(value).map(|value| (name, value)));
+        if let Some(value) = convert::header_value(value) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("Cairn"));
     response

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use storage::types::Timestamp;
@@ -14,6 +14,8 @@ use super::error::{Failure, Result};
 use super::query;
 use crate::identity::{Caller, Error, Identities};
 use crate::object;
+
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// The secrets of access keys, for s3s, and who they stand for.
 #[derive(Clone)]
@@ -98,7 +100,7 @@ fn scope<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<(Cow<'a, str>, Cow<
 /// `InvalidToken` if there are two that differ, or one that is no text.
 fn session_token<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<Option<Cow<'a, str>>> {
     let mut tokens = Vec::new();
-    for value in headers.get_all("x-amz-security-token") {
+    for value in headers.get_all(SECURITY_TOKEN) {
         tokens.push(Cow::Borrowed(value.to_str().map_err(|_| Failure::new("InvalidToken"))?));
     }
     let in_query = query::pairs(uri).filter(|(name, _)| name.eq_ignore_ascii_case("x-amz-security-token"));
@@ -125,12 +127,23 @@ pub(super) fn refused(error: Error) -> Failure {
 fn host_is_signed(headers: &HeaderMap, uri: &Uri) -> bool {
     let in_headers = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
     let lists = in_headers
-        .flat_map(|value| value.split([',', ' ']))
-        .filter_map(|part| part.trim().strip_prefix("SignedHeaders=").map(Cow::Borrowed))
+        .flat_map(lists_in)
+        .map(Cow::Borrowed)
         .chain(query::pairs(uri).filter(|(name, _)| name == "X-Amz-SignedHeaders").map(|(_, value)| value));
     let mut count = 0_usize;
     lists.inspect(|_| count += 1).all(|list| list.split(';').any(|name| name.trim().eq_ignore_ascii_case("host")))
         && count > 0
+}
+
+/// The lists of signed headers in one header: what stands behind `SignedHeaders=` where a part of it begins, up to its
+/// end.
+fn lists_in(value: &str) -> impl Iterator<Item = &str> {
+    const NAME: &str = "SignedHeaders=";
+    value.match_indices(NAME).filter_map(|(at, _)| {
+        let (before, list) = (value.get(..at)?, value.get(at + NAME.len()..)?);
+        let begins = before.chars().next_back().is_none_or(|last| last == ',' || last.is_whitespace());
+        begins.then(|| list.split([',', ' ']).next()).flatten()
+    })
 }
 
 #[cfg(test)]

@@ -30,12 +30,12 @@ pub(super) struct RequestId {
 impl RequestId {
     /// A random id. `process` is the same for every request of this process.
     pub(super) fn random(process: [u8; 16]) -> Self {
-        // Without randomness the id says so; a request must not fail for want of a name.
-        let number = getrandom::u64().unwrap_or(0);
+        // A name and no secret, so the kernel is not asked for it.
+        let number = fastrand::u64(..);
         let mut host = [0; 24];
         host[..16].copy_from_slice(&process);
         host[16..].copy_from_slice(&number.to_be_bytes());
-        Self { request: format!("{number:016X}"), host: STANDARD.encode(host) }
+        Self { request: hex::encode_upper(number.to_be_bytes()), host: STANDARD.encode(host) }
     }
 }
 
@@ -186,6 +186,11 @@ impl RequestContext {
     /// The bucket that a copy reads from.
     pub(super) fn source(&self) -> Option<&BucketRecord> {
         self.source.get()
+    }
+
+    /// Whether there is a header of this name, in lower case.
+    pub(super) fn has_header(&self, headers: &HeaderMap, name: &str) -> bool {
+        headers.keys().chain(self.set_aside.keys()).any(|known| known.as_str() == name)
     }
 
     /// A header's values joined by commas, whether s3s saw the header or not. `None` if there is none, or if it is

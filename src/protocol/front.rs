@@ -266,13 +266,11 @@ fn expects_continue(request: &Request<Body>) -> bool {
 
 /// The request with its body under watch.
 fn watched(request: Request<Body>, context: &RequestContext) -> Request<Body> {
+    if request.body().is_end_stream() {
+        return request.map(|_| Body::empty());
+    }
     let framing = Framing::of(request.headers());
-    request.map(|body| {
-        if body.is_end_stream() {
-            return Body::empty();
-        }
-        Body::http_body(WatchedBody::new(body, Arc::clone(&context.body), framing))
-    })
+    request.map(|body| Body::http_body(WatchedBody::new(body, Arc::clone(&context.body), framing)))
 }
 
 /// Reads what the client is still sending, so that its connection stays usable.

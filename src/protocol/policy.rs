@@ -67,7 +67,7 @@ pub(super) async fn put(call: &Call<'_>, input: PutBucketPolicyInput) -> Result<
     if policy.is_public() {
         // Only what is set now counts; a policy that cannot be read must not keep its successor out.
         let owner = call.decider().account_id(&bucket.owner);
-        if call.objects().public_access_block_of(bucket, &owner).await?.block_public_policy {
+        if call.objects().public_access_block_of(bucket, owner).await?.block_public_policy {
             let message = "Public policies are blocked for this bucket by Block Public Access.";
             return Err(Failure::with_message("AccessDenied", message));
         }

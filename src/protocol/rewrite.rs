@@ -88,7 +88,7 @@ impl Rewrite {
 
     fn without_body(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let mut set_aside = HeaderMap::new();
-        for (name, form) in &STRICT {
+        for (name, form) in STRICT.iter().filter(|(name, _)| headers.keys().any(|sent| sent == name)) {
             let mut values = headers.get_all(name).iter();
             let Some(first) = values.next() else { continue };
             if values.next().is_some() || !readable(*form, first) {

@@ -146,7 +146,7 @@ impl Call<'_> {
     /// Block Public Access of the bucket and of its account, together.
     pub(super) async fn public_access_block(&self, access: &BucketAccess) -> Result<PublicAccessBlock> {
         let owner = self.gateway.decider.account_id(&self.bucket()?.owner);
-        self.gateway.decider.public_access_block(access, &owner).await
+        self.gateway.decider.public_access_block(access, owner).await
     }
 
     /// Whether the caller may do `operation` to a key that the request names in its body.
@@ -196,7 +196,8 @@ impl Call<'_> {
 
     /// As [`Self::header`], by a name in lower case.
     pub(super) fn header_named(&self, name: &'static str) -> Option<String> {
-        self.header(&HeaderName::from_static(name))
+        // Most headers that are asked for are not there, and a name is made at the cost of many looks.
+        self.context.has_header(&self.headers, name).then(|| self.header(&HeaderName::from_static(name))).flatten()
     }
 
     /// The body's length without its transfer encoding, where the client said it.

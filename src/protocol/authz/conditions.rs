@@ -137,7 +137,7 @@ fn of_caller(keys: &mut Context, caller: &Caller, wanted: &Wanted<'_>) {
         keys.push(key.as_str(), value.as_str());
     }
     // Not a condition's key, but a principal's.
-    if !caller.is_anonymous() {
+    if wanted.has(CANONICAL_ID) && !caller.is_anonymous() {
         keys.insert(CANONICAL_ID, caller.account.canonical_id.as_str());
     }
 }

@@ -1,6 +1,5 @@
 //! The decision: what is asked, what decides about it, and the answer of the policies' evaluator.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
@@ -58,9 +57,9 @@ impl<'a> Resource<'a> {
     fn arn(self) -> String {
         match self {
             Self::Account => "arn:aws:s3:::*".to_owned(),
-            Self::NewBucket(name) => format!("arn:aws:s3:::{name}"),
-            Self::Bucket(bucket) => format!("arn:aws:s3:::{}", bucket.name),
-            Self::Object { bucket, key, .. } => format!("arn:aws:s3:::{}/{key}", bucket.name),
+            Self::NewBucket(name) => ["arn:aws:s3:::", name].concat(),
+            Self::Bucket(bucket) => ["arn:aws:s3:::", &bucket.name].concat(),
+            Self::Object { bucket, key, .. } => ["arn:aws:s3:::", &bucket.name, "/", key].concat(),
         }
     }
 }
@@ -121,7 +120,7 @@ pub(in crate::protocol) struct Decider {
 /// Who owns what is asked for, and what of that counts for the caller.
 struct Ground<'a> {
     /// The owner's 12-digit id. An owner that this server does not know has its canonical id here, which is nobody's.
-    owner: Cow<'a, str>,
+    owner: &'a str,
     /// Whether an access control list grants it.
     granted: bool,
     /// Whether the bucket's policy can allow it; it can always deny.
@@ -152,16 +151,17 @@ impl Decider {
             return authorize_in_own_account(asking, name, resource);
         };
         let owner = self.account_id(&bucket.owner);
-        let is_root = caller.is_root_of(&owner) && caller.policies.session.is_none();
+        let is_root = caller.is_root_of(owner) && caller.policies.session.is_none();
         if is_root && POLICY_ACTIONS.contains(&name) {
-            return conclude(asking, name, resource, &by_root(), &owner);
+            return conclude(asking, name, resource, &by_root(), owner);
         }
         let access = self.objects.bucket_access(bucket).await?;
         let others_own = access.ownership.effective().has_acls() && matches!(action.on, On::Object | On::NewObject);
         if is_root && access.policy.is_none() && (!others_own || caller.account.is_root()) {
-            return conclude(asking, name, resource, &by_root(), &owner);
+            return conclude(asking, name, resource, &by_root(), owner);
         }
-        let wanted = wanted(caller, &access, name, resource);
+        let arn = resource.arn();
+        let wanted = wanted(caller, &access, name, &arn);
         let mut missing = None;
         let found = if action.on.needs_object() && (others_own || wanted.has_under("s3:existingobjecttag/")) {
             self.look_up(resource, &mut missing).await?
@@ -171,12 +171,12 @@ impl Decider {
         let ground = self.ground(caller, &access, action, resource, &found).await?;
         let verdict = {
             let mut keys = conditions::wanted_of_request(asking, caller, &wanted);
-            conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access), &wanted);
+            conditions::of_resource(&mut keys, resource, ground.owner, Some(&access), &wanted);
             conditions::of_object(&mut keys, found.as_ref().map_or(&[], |(_, object)| &object.attributes.tags));
-            let verdict = evaluate(caller, name, resource, &keys, &access, &ground);
+            let verdict = evaluate(caller, name, &arn, &keys, &access, &ground);
             if ground.granted && verdict.is_allowed() && !is_root {
                 let without = Ground { granted: false, ..ground };
-                if !evaluate(caller, name, resource, &keys, &access, &without).is_allowed() {
+                if !evaluate(caller, name, &arn, &keys, &access, &without).is_allowed() {
                     asking.context.note_needed_acl();
                 }
             }
@@ -185,7 +185,7 @@ impl Decider {
         if verdict == Verdict::NotAllowed {
             if action.on == On::Upload && self.initiated(caller, asking, resource).await? {
                 let by = "who initiated the upload".to_owned();
-                return conclude(asking, name, resource, &Verdict::Allowed { by }, &owner);
+                return conclude(asking, name, resource, &Verdict::Allowed { by }, owner);
             }
             if action.on.needs_object() && found.is_none() && missing.is_none() {
                 self.look_up(resource, &mut missing).await?;
@@ -196,7 +196,7 @@ impl Decider {
                 return Err(missing);
             }
         }
-        conclude(asking, name, resource, &verdict, &owner)
+        conclude(asking, name, resource, &verdict, owner)
     }
 
     /// The object that a decision is about. `missing` says how it would be missed.
@@ -217,8 +217,8 @@ impl Decider {
 
     /// Who owns what is asked for, and what of lists and policy counts.
     async fn ground<'a>(
-        &self,
-        caller: &Caller,
+        &'a self,
+        caller: &'a Caller,
         access: &BucketAccess,
         action: &Action,
         resource: Resource<'a>,
@@ -242,7 +242,7 @@ impl Decider {
         };
         let is_public = acl.as_ref().is_some_and(Acl::is_public) || policy.is_some_and(|policy| policy.public);
         let block = if is_public {
-            self.public_access_block(access, &bucket_owner).await?
+            self.public_access_block(access, bucket_owner).await?
         } else {
             PublicAccessBlock::default()
         };
@@ -257,9 +257,9 @@ impl Decider {
         let restricted = block.restrict_public_buckets
             && policy.is_some_and(|policy| policy.public)
             && !matches!(caller.principal, Principal::Service(_))
-            && caller.principal.account() != Some(&*bucket_owner);
+            && caller.principal.account() != Some(bucket_owner);
         let policy_allows = !restricted && (*owner_id == bucket.owner || action.on == On::NewObject);
-        Ok(Ground { owner: self.account_id(owner_id).into_owned().into(), granted, policy_allows })
+        Ok(Ground { owner: self.account_id(owner_id), granted, policy_allows })
     }
 
     /// Whether the caller may do what the administrator's API offers. A bucket's policy neither allows nor denies it:
@@ -277,13 +277,13 @@ impl Decider {
         let caller = asking.caller()?;
         let account = match bucket {
             Some(bucket) if who == Administers::OwnerToo && !caller.account.is_root() => self.account_id(&bucket.owner),
-            _ => Cow::Borrowed(self.accounts.root().id.as_str()),
+            _ => self.accounts.root().id.as_str(),
         };
         let resource = bucket.map_or(Resource::Account, Resource::Bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &account, None, &Wanted::Everything);
+        conditions::of_resource(&mut keys, resource, account, None, &Wanted::Everything);
         let arn = bucket.map_or_else(|| "*".to_owned(), |_| resource.arn());
-        require(asking.context, action, &arn, &account, &keys)
+        require(asking.context, action, &arn, account, &keys)
     }
 
     /// Block Public Access of a bucket and of its account, together.
@@ -315,7 +315,7 @@ impl Decider {
         let Resource::Object { bucket, key, .. } = resource else { return Ok(false) };
         let caller = asking.caller()?;
         let access = self.objects.bucket_access(bucket).await?;
-        let is_root = caller.is_root_of(&self.account_id(&bucket.owner)) && caller.policies.session.is_none();
+        let is_root = caller.is_root_of(self.account_id(&bucket.owner)) && caller.policies.session.is_none();
         if is_root && access.policy.is_none() {
             return Ok(true);
         }
@@ -323,10 +323,10 @@ impl Decider {
         let Some(action) = crate::protocol::actions::LISTS.first() else { return Ok(false) };
         let ground = self.ground(caller, &access, action, resource, &None).await?;
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &ground.owner, Some(&access), &Wanted::Everything);
+        conditions::of_resource(&mut keys, resource, ground.owner, Some(&access), &Wanted::Everything);
         // As a listing that would show the key, and no other.
         keys.insert("s3:prefix", key);
-        Ok(evaluate(caller, action.name(false), resource, &keys, &access, &ground).is_allowed())
+        Ok(evaluate(caller, action.name(false), &resource.arn(), &keys, &access, &ground).is_allowed())
     }
 
     /// Whether this policy, as the bucket's, would deny the caller to change it ever again.
@@ -338,25 +338,22 @@ impl Decider {
     ) -> Result<bool> {
         let caller = asking.caller()?;
         let owner = self.account_id(&bucket.owner);
-        if caller.is_root_of(&owner) {
+        if caller.is_root_of(owner) {
             return Ok(false);
         }
         let resource = Resource::Bucket(bucket);
         let mut keys = conditions::of_request(asking, caller);
-        conditions::of_resource(&mut keys, resource, &owner, None, &Wanted::Everything);
+        conditions::of_resource(&mut keys, resource, owner, None, &Wanted::Everything);
         let arn = resource.arn();
         let (principal, action) = (&caller.principal, "s3:PutBucketPolicy");
         let request = iam::Request { principal, action, resource: &arn, context: &keys };
         let policy = Some(Named { name: BUCKET_POLICY, policy });
-        Ok(matches!(decide(caller, &request, policy, &owner, false), Verdict::Denied { .. }))
+        Ok(matches!(decide(caller, &request, policy, owner, false), Verdict::Denied { .. }))
     }
 
     /// The 12-digit id of the account with this canonical id.
-    pub(in crate::protocol) fn account_id<'a>(&self, canonical_id: &'a str) -> Cow<'a, str> {
-        match self.accounts.by_canonical_id(canonical_id) {
-            Some(account) => Cow::Owned(account.id.clone()),
-            None => Cow::Borrowed(canonical_id),
-        }
+    pub(in crate::protocol) fn account_id<'a>(&'a self, canonical_id: &'a str) -> &'a str {
+        self.accounts.by_canonical_id(canonical_id).map_or(canonical_id, |account| &account.id)
     }
 }
 
@@ -416,10 +413,9 @@ fn requester(caller: &Caller) -> Requester<'_> {
 }
 
 /// The condition keys that matter: those that the caller's policies and the bucket's ask for.
-fn wanted<'a>(caller: &'a Caller, access: &'a BucketAccess, action: &str, resource: Resource<'_>) -> Wanted<'a> {
+fn wanted<'a>(caller: &'a Caller, access: &'a BucketAccess, action: &str, arn: &str) -> Wanted<'a> {
     let own = caller.policies.all().map(|named| &*named.policy);
-    let policies = own.chain(access.policy.as_ref().map(|policy| &policy.parsed));
-    Wanted::of(policies, action, &resource.arn())
+    Wanted::of(own.chain(access.policy.as_ref().map(|policy| &policy.parsed)), action, arn)
 }
 
 /// Whether an error says that there is no such object, or that it is deleted.
@@ -443,23 +439,22 @@ pub(super) fn tells_of_absence(failure: &Failure) -> bool {
 fn evaluate(
     caller: &Caller,
     action: &str,
-    resource: Resource<'_>,
+    resource: &str,
     keys: &iam::Context,
     access: &BucketAccess,
     ground: &Ground<'_>,
 ) -> Verdict {
-    let arn = resource.arn();
-    let request = iam::Request { principal: &caller.principal, action, resource: &arn, context: keys };
+    let request = iam::Request { principal: &caller.principal, action, resource, context: keys };
     let policy = access.policy.as_ref().map(|policy| Named { name: BUCKET_POLICY, policy: &policy.parsed });
     if !ground.policy_allows {
         // What the policy allows does not count here; what it denies does.
-        let verdict = decide(caller, &request, policy, &ground.owner, ground.granted);
+        let verdict = decide(caller, &request, policy, ground.owner, ground.granted);
         if matches!(verdict, Verdict::Denied { .. }) {
             return verdict;
         }
-        return decide(caller, &request, None, &ground.owner, ground.granted);
+        return decide(caller, &request, None, ground.owner, ground.granted);
     }
-    decide(caller, &request, policy, &ground.owner, ground.granted)
+    decide(caller, &request, policy, ground.owner, ground.granted)
 }
 
 /// Asks the evaluator, with the caller's own policies.

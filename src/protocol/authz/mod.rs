@@ -14,7 +14,7 @@
 mod conditions;
 mod decision;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::dto::{
     BucketLocationConstraint, CopyObjectInput, CopySource, CreateBucketInput, ObjectLockLegalHoldStatus,
@@ -36,6 +36,8 @@ use super::{authn, convert, copies, features, query, renames};
 use crate::identity::Identities;
 use crate::object::{self, VersionLabel};
 use crate::rules::{Code, bucket_name};
+
+const EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 
 /// Operations that are decided about when their body has been read: policies may ask what is in it.
 const DECIDED_BY_BODY: [&str; 5] =
@@ -126,7 +128,7 @@ impl Access {
                 } else if self.decider.objects.bucket_access(&bucket).await?.is_only_for_its_account() {
                     refuse_anonymous(context)?;
                 }
-                self.expect_owner(&bucket, header(cx.headers(), "x-amz-expected-bucket-owner")?)?;
+                self.expect_owner(&bucket, header(cx.headers(), &EXPECTED_OWNER)?)?;
                 context.note_bucket(bucket);
             }
             S3Path::Object { bucket, key } => {
@@ -136,7 +138,7 @@ impl Access {
                     let resource = Resource::Object { bucket: &bucket, key, version: version.as_deref() };
                     self.decider.authorize(&asking, needs, resource).await?;
                 }
-                self.expect_owner(&bucket, header(cx.headers(), "x-amz-expected-bucket-owner")?)?;
+                self.expect_owner(&bucket, header(cx.headers(), &EXPECTED_OWNER)?)?;
                 context.note_bucket(bucket);
             }
         }
@@ -161,7 +163,7 @@ impl Access {
         let bucket = self.bucket(bucket).await?;
         let resource = Resource::Object { bucket: &bucket, key, version: None };
         self.decider.authorize(asking, needs("PutObject")?, resource).await?;
-        self.expect_owner(&bucket, header(asking.headers, "x-amz-expected-bucket-owner")?)?;
+        self.expect_owner(&bucket, header(asking.headers, &EXPECTED_OWNER)?)?;
         features::refuse_unsupported_headers(asking.headers)?;
         features::refuse_misplaced_headers("PostObject", asking.headers)?;
         asking.context.note_bucket(bucket);
@@ -371,7 +373,7 @@ fn pairs(tags: &TagSet) -> Vec<(String, String)> {
     convert::tags(tags.clone()).unwrap_or_default()
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>> {
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().map_err(|_| Failure::new("InvalidRequest"))?;
     Ok(Some(text))

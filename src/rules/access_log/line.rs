@@ -1,6 +1,7 @@
 //! A line of an access log, in Amazon's format: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -19,7 +20,7 @@ pub struct Line<'a> {
     /// When the request came, in milliseconds since 1970.
     pub time: i64,
     /// The other end's address.
-    pub remote_ip: Option<&'a str>,
+    pub remote_ip: Option<IpAddr>,
     /// The canonical id of an account's root, the ARN of any other identity.
     pub requester: Option<&'a str>,
     /// The request's id.
@@ -28,8 +29,8 @@ pub struct Line<'a> {
     pub operation: &'a str,
     /// The key, as it is; it is written URL-encoded.
     pub key: Option<&'a str>,
-    /// Method, path with query, and protocol, as they came.
-    pub request_uri: Option<&'a str>,
+    /// The Request-URI.
+    pub request: Option<Requested<'a>>,
     /// The answer's status; 0, and then written as `-`, where there was no request.
     pub status: u16,
     /// The error's code.
@@ -64,6 +65,17 @@ pub struct Line<'a> {
     pub acl_required: bool,
 }
 
+/// A request's first line, as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Requested<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// `HTTP/1.1`
+    pub protocol: &'a str,
+}
+
 impl Line<'_> {
     /// The line, with its end. The last two fields that Amazon may write, the access point and the region that the
     /// request came from, are never known here; they are `-`.
@@ -74,21 +86,21 @@ impl Line<'_> {
         out.push_str(self.bucket_owner);
         field(&mut out, Some(self.bucket));
         moment(&mut out, time);
-        field(&mut out, self.remote_ip);
+        address(&mut out, self.remote_ip);
         field(&mut out, self.requester);
         field(&mut out, Some(self.request_id));
         field(&mut out, Some(self.operation));
         key(&mut out, self.key);
-        quoted(&mut out, self.request_uri, MAX_URI_BYTES);
-        number(&mut out, Some(self.status).filter(|status| *status > 0));
+        requested(&mut out, self.request);
+        number(&mut out, Some(u64::from(self.status)).filter(|status| *status > 0));
         field(&mut out, self.error_code);
         number(&mut out, Some(self.bytes_sent).filter(|sent| *sent > 0));
         number(&mut out, self.object_size);
         number(&mut out, self.total_time);
         number(&mut out, self.turn_around_time);
         // A header that is missing is a quoted dash.
-        quoted(&mut out, Some(self.referer.unwrap_or("-")), MAX_HEADER_BYTES);
-        quoted(&mut out, Some(self.user_agent.unwrap_or("-")), MAX_HEADER_BYTES);
+        quoted(&mut out, self.referer.unwrap_or("-"));
+        quoted(&mut out, self.user_agent.unwrap_or("-"));
         field(&mut out, self.version_id);
         field(&mut out, Some(self.host_id));
         field(&mut out, self.signature_version);
@@ -111,7 +123,13 @@ fn moment(out: &mut String, time: Timestamp) {
     let month = usize::try_from(at.month() - 1).ok().and_then(|index| MONTHS.get(index)).copied().unwrap_or("-");
     out.push_str(" [");
     two_digits(out, at.day());
-    let _ = write!(out, "/{month}/{:04}", at.year());
+    out.push('/');
+    out.push_str(month);
+    out.push('/');
+    // jiff's years are of at most four digits.
+    for pair in [at.year() / 100, at.year() % 100] {
+        two_digits(out, i8::try_from(pair).unwrap_or_default());
+    }
     for part in [at.hour(), at.minute(), at.second()] {
         out.push(':');
         two_digits(out, part);
@@ -125,12 +143,34 @@ fn two_digits(out: &mut String, number: i8) {
     out.push(digit(number));
 }
 
-fn number(out: &mut String, value: Option<impl Display>) {
-    // Writing to a String cannot fail.
-    let _ = match value {
-        Some(value) => write!(out, " {value}"),
-        None => write!(out, " -"),
-    };
+fn number(out: &mut String, value: Option<u64>) {
+    out.push(' ');
+    match value {
+        Some(value) => digits(out, value),
+        None => out.push('-'),
+    }
+}
+
+fn digits(out: &mut String, number: u64) {
+    if number >= 10 {
+        digits(out, number / 10);
+    }
+    // What is left of a division by ten.
+    out.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
+}
+
+fn address(out: &mut String, address: Option<IpAddr>) {
+    match address {
+        None => out.push_str(" -"),
+        Some(IpAddr::V4(address)) => {
+            for (number, octet) in address.octets().into_iter().enumerate() {
+                out.push(if number == 0 { ' ' } else { '.' });
+                digits(out, u64::from(octet));
+            }
+        }
+        // Writing to a String cannot fail.
+        Some(IpAddr::V6(address)) => drop(write!(out, " {address}")),
+    }
 }
 
 /// A field without quotes: what would end it, or the line, or make it look like one in quotes or brackets, is
@@ -147,13 +187,28 @@ fn field(out: &mut String, text: Option<&str>) {
 
 /// A field in quotes. A quote within, and whatever is no printable ASCII, is percent-encoded, so that the next quote is
 /// the field's end.
-fn quoted(out: &mut String, text: Option<&str>, limit: usize) {
-    let Some(text) = text else {
+fn quoted(out: &mut String, text: &str) {
+    out.push_str(" \"");
+    encoded(out, text, MAX_HEADER_BYTES, stays_in_quotes);
+    out.push('"');
+}
+
+fn stays_in_quotes(byte: u8) -> bool {
+    (byte.is_ascii_graphic() && byte != b'"') || byte == b' '
+}
+
+/// As [`quoted`], a request's first line.
+fn requested(out: &mut String, requested: Option<Requested<'_>>) {
+    let Some(Requested { method, target, protocol }) = requested else {
         out.push_str(" -");
         return;
     };
     out.push_str(" \"");
-    encoded(out, text, limit, |byte| (byte.is_ascii_graphic() && byte != b'"') || byte == b' ');
+    encoded(out, method, MAX_HEADER_BYTES, stays_in_quotes);
+    out.push(' ');
+    encoded(out, target, MAX_URI_BYTES, stays_in_quotes);
+    out.push(' ');
+    out.push_str(protocol);
     out.push('"');
 }
 
@@ -206,6 +261,24 @@ mod tests {
 
     const OWNER: &str = "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be";
 
+    fn requested<'a>(method: &'a str, target: &'a str) -> Requested<'a> {
+        Requested { method, target, protocol: "HTTP/1.1" }
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_as_everywhere() {
+        for value in [0, 9, 10, 99, 100, 65_535, u64::MAX] {
+            let mut out = String::new();
+            number(&mut out, Some(value));
+            assert_eq!(out, format!(" {value}"));
+        }
+        for text in ["0.0.0.0", "10.1.200.255", "::1", "2001:db8::1:0:0:1"] {
+            let mut out = String::new();
+            address(&mut out, text.parse().ok());
+            assert_eq!(out, format!(" {text}"));
+        }
+    }
+
     #[test]
     fn the_documentations_examples() {
         // The last one is of a bucket without a request from an access point; the region at the end is not known here.
@@ -214,7 +287,7 @@ mod tests {
             bucket: "amzn-s3-demo-bucket1",
             // 06/Feb/2019:00:00:38
             time: 1_549_411_238_000,
-            remote_ip: Some("192.0.2.3"),
+            remote_ip: Some(IpAddr::from([192, 0, 2, 3])),
             requester: Some(OWNER),
             status: 200,
             user_agent: Some("S3Console/0.4"),
@@ -228,7 +301,7 @@ mod tests {
         let policy = Line {
             request_id: "A1206F460EXAMPLE",
             operation: "REST.GET.BUCKETPOLICY",
-            request_uri: Some("GET /amzn-s3-demo-bucket1?policy HTTP/1.1"),
+            request: Some(requested("GET", "/amzn-s3-demo-bucket1?policy")),
             status: 404,
             error_code: Some("NoSuchBucketPolicy"),
             bytes_sent: 297,
@@ -252,7 +325,7 @@ mod tests {
             request_id: "DD6CC733AEXAMPLE",
             operation: "REST.PUT.OBJECT",
             key: Some("s3-dg.pdf"),
-            request_uri: Some("PUT /amzn-s3-demo-bucket1/s3-dg.pdf HTTP/1.1"),
+            request: Some(requested("PUT", "/amzn-s3-demo-bucket1/s3-dg.pdf")),
             object_size: Some(4_406_583),
             total_time: Some(41_754),
             turn_around_time: Some(28),
@@ -307,7 +380,7 @@ mod tests {
                 request_id: "R",
                 operation: "REST.GET.OBJECT",
                 key: Some(&key),
-                request_uri: Some(&uri),
+                request: Some(requested("GET", &uri)),
                 error_code: Some(&code),
                 referer: Some(&agent),
                 user_agent: Some(&agent),

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use delivery::{DELIVERY_SERVICE, Delivery, may_deliver};
-pub use line::{Line, cipher_suite};
+pub use line::{Line, Requested, cipher_suite};
 pub use operation::{BATCH_DELETE, operation, read_by_copy};
 
 use super::acl::Grant;

@@ -2,6 +2,8 @@
 //!
 //! Amazon documents the form and a few of the names; the others are those that its logs are known to have.
 
+use std::borrow::Cow;
+
 /// What a deletion of one key among many is called.
 pub const BATCH_DELETE: &str = "BATCH.DELETE.OBJECT";
 
@@ -74,14 +76,18 @@ const SUB_RESOURCES: &[(&str, &str)] = &[
 /// What a line calls the operation of this name, asked for with this method; `on_object` says whether the request names a
 /// key, for requests that never became an operation.
 #[must_use]
-pub fn operation(name: &str, method: &str, on_object: bool) -> String {
-    match name {
-        "CopyObject" => return "REST.COPY.OBJECT".to_owned(),
-        "UploadPartCopy" => return "REST.COPY.PART".to_owned(),
+pub fn operation(name: &str, method: &str, on_object: bool) -> Cow<'static, str> {
+    match (name, method) {
+        ("CopyObject", _) => return Cow::Borrowed("REST.COPY.OBJECT"),
+        ("UploadPartCopy", _) => return Cow::Borrowed("REST.COPY.PART"),
+        // Nearly all requests are one of these.
+        ("GetObject", "GET") => return Cow::Borrowed("REST.GET.OBJECT"),
+        ("HeadObject", "HEAD") => return Cow::Borrowed("REST.HEAD.OBJECT"),
+        ("PutObject", "PUT") => return Cow::Borrowed("REST.PUT.OBJECT"),
         _ => {}
     }
     if name.starts_with("Website") {
-        return format!("WEBSITE.{method}.OBJECT");
+        return Cow::Owned(format!("WEBSITE.{method}.OBJECT"));
     }
     let row = |table: &[(&str, &'static str)], name: &str| {
         let found = table.binary_search_by_key(&name, |(known, _)| known).ok();
@@ -91,7 +97,7 @@ pub fn operation(name: &str, method: &str, on_object: bool) -> String {
     let noun = noun.trim_start_matches(|letter: char| letter.is_ascii_lowercase());
     let unknown = if on_object { "OBJECT" } else { "BUCKET" };
     let resource = row(RESOURCES, name).or_else(|| row(SUB_RESOURCES, noun)).unwrap_or(unknown);
-    format!("REST.{method}.{resource}")
+    Cow::Owned(format!("REST.{method}.{resource}"))
 }
 
 /// What the line in the log of a copy's source says; `None` for an operation that copies nothing.

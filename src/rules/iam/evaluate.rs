@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::index::Head;
 use super::policy::Policy;
-use super::principal::Reach;
-use super::request::{Explanation, Found, Named, Policies, Principal, Request, Verdict};
+use super::principal::{CANONICAL_ID, Reach};
+use super::request::{By, Explanation, Found, Named, Policies, Principal, Request, Verdict};
 use super::statement::{Effect, Question};
 
 /// Decides a request by all policies that speak about it. [`explain`] also says why.
@@ -27,7 +27,7 @@ pub fn explain<'a>(request: &'a Request<'a>, policies: &Policies<'a>) -> Explana
         Explanation { action: request.action, verdict: Verdict::NotAllowed, identity, boundary, session, resource };
     let denied = explanation.found().into_iter().flatten().find_map(|found| found.denied);
     explanation.verdict = match denied {
-        Some(by) => Verdict::Denied { by: by.to_string() },
+        Some(by) => Verdict::Denied { by: by.whole() },
         None => {
             allowed(request, policies, &explanation, reach).map_or(Verdict::NotAllowed, |by| Verdict::Allowed { by })
         }
@@ -36,7 +36,7 @@ pub fn explain<'a>(request: &'a Request<'a>, policies: &Policies<'a>) -> Explana
 }
 
 /// The condition keys, in lower case, that decide about this action on this resource by these policies: what other
-/// statements ask for need not be found out. Canonical user ids, which no condition names, are not among them.
+/// statements ask for need not be found out. [`CANONICAL_ID`] is among them where a statement names an account by that.
 pub fn keys_that_decide<'a>(
     policies: impl Iterator<Item = &'a Policy>,
     action: &str,
@@ -47,6 +47,9 @@ pub fn keys_that_decide<'a>(
     for policy in policies {
         for statement in policy.about(head).filter(|statement| statement.actions.contain(&action)) {
             keys.extend(statement.keys());
+            if statement.names_canonical_users() {
+                keys.insert(CANONICAL_ID);
+            }
         }
     }
     keys
@@ -61,7 +64,7 @@ fn allowed(
 ) -> Option<String> {
     let by_owner = policies.granted_by_owner.then_some(Reach::Account);
     let granted = reach.max(by_owner);
-    let by_resource = || found.resource.allowed.map_or_else(|| "the resource's owner".to_owned(), |by| by.to_string());
+    let by_resource = || found.resource.allowed.map_or_else(|| "the resource's owner".to_owned(), By::whole);
     let Some(account) = request.principal.account() else {
         return granted.map(|_| by_resource());
     };
@@ -79,7 +82,7 @@ fn allowed(
     }
     let by_identity = match request.principal {
         Principal::AccountRoot { account } => format!("the root user of account {account}"),
-        _ => found.identity.allowed?.to_string(),
+        _ => found.identity.allowed?.whole(),
     };
     Some(if same_account { by_identity } else { format!("{by_identity} and {}", by_resource()) })
 }
@@ -91,7 +94,7 @@ fn weigh<'a>(policies: &[Named<'a>], question: &Question<'_>) -> (Found<'a>, Opt
     for named in policies {
         for statement in named.policy.about(question.head) {
             let Some(reach) = statement.reach(question) else { continue };
-            let by = super::request::By { policy: named.name, statement: &statement.name };
+            let by = By { policy: named.name, statement: &statement.name };
             match statement.effect {
                 Effect::Deny => found.denied = found.denied.or(Some(by)),
                 Effect::Allow => {

@@ -112,6 +112,13 @@ pub struct By<'a> {
     pub statement: &'a str,
 }
 
+impl By<'_> {
+    /// As it is displayed, for decisions, of which there are many: without the detour of formatting.
+    pub(super) fn whole(self) -> String {
+        [self.policy, "#", self.statement].concat()
+    }
+}
+
 impl fmt::Display for By<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.policy, self.statement)

@@ -3,7 +3,7 @@
 use super::condition::Condition;
 use super::context::Context;
 use super::index::Head;
-use super::principal::{Principals, Reach};
+use super::principal::{PrincipalId, Principals, Reach};
 use super::request::Request;
 use super::variables::Template;
 use super::wildcard::Pattern;
@@ -74,6 +74,12 @@ impl Statement {
             None => Reach::Direct,
         };
         self.conditions.iter().all(|condition| condition.holds(request.context)).then_some(reach)
+    }
+
+    /// Whether it names an account by its canonical user id.
+    pub fn names_canonical_users(&self) -> bool {
+        let mut named = self.principals.iter().flat_map(|principals| &principals.ids);
+        named.any(|id| matches!(id, PrincipalId::CanonicalUser(_)))
     }
 
     /// The condition keys, in lower case, whose values decide.
