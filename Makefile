@@ -150,7 +150,8 @@ build-tools:
 .PHONY: test-tools
 test-tools:
 	@missing=()
-	for command in restic curl openssl diff:diffutils python3; do
+	PATH="$$PATH:/usr/sbin:/sbin"
+	for command in restic curl openssl diff:diffutils mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs python3; do
 	  command -v $${command%:*} >/dev/null || missing+=($${command#*:})
 	done
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)

@@ -40,9 +40,11 @@ class Answer:
 
 
 class Client:
-    """Signs with the root account's keys of a `ServerProcess`."""
+    """Signs with the root account's keys of a `ServerProcess`. Answers after the event `gone` count for nothing: the
+    server's drive has no power any more, and nobody would have got them."""
 
-    def __init__(self, server):
+    def __init__(self, server, gone=None):
+        self.gone = gone
         self.host = f"127.0.0.1:{server.port}"
         self.credentials = Credentials(server.access_key_id, server.secret_access_key)
         self.connection = None
@@ -62,10 +64,13 @@ class Client:
                 self.connection = http.client.HTTPConnection(self.host, timeout=TIMEOUT_SECONDS)
             self.connection.request(method, target, body=body, headers=dict(pairs))
             answer = self.connection.getresponse()
-            return Answer(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+            whole = Answer(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise Lost(f"{method} {target}: {error!r}") from error
+        if self.gone is not None and self.gone.is_set():
+            raise Lost(f"{method} {target}: {whole}")
+        return whole
 
     def expect(self, status, method, bucket, key=None, **arguments) -> Answer:
         """As `request`, where nothing but `status` will do."""

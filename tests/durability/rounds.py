@@ -1,4 +1,4 @@
-"""One round: load, SIGKILL at a random moment, restart."""
+"""One round: load, the end of the server at a random moment, restart."""
 
 import threading
 import time
@@ -9,8 +9,8 @@ from durability.workload import BUCKET, VERSIONED, Worker
 WORKERS = 6
 LOAD_SECONDS = (0.2, 1.6)
 RESTART_SECONDS_MAX = 10
-# The share of rounds in which the server is killed once more while it starts.
-KILL_AT_START = 0.25
+# The share of rounds in which the server is stopped once more while it starts.
+STOP_AT_START = 0.25
 SHOWN_VIOLATIONS = 20
 
 
@@ -23,26 +23,28 @@ def make_buckets(server):
     client.close()
 
 
-def load_and_kill(world, server, seed, number, chance):
+def load_and_stop(world, server, seed, number, chance, stop, *, drive_goes=False):
+    """Load, and `stop` in the middle of it: `server.kill9`, or what is worse where the drive goes too."""
     killed = threading.Event()
-    workers = [Worker(world, server, n, seed, number, killed) for n in range(WORKERS)]
+    gone = killed if drive_goes else None
+    workers = [Worker(world, server, n, seed, number, killed, gone) for n in range(WORKERS)]
     for worker in workers:
         worker.start()
     # The load's length is the experiment, not a wait for something.
     time.sleep(chance.uniform(*LOAD_SECONDS))
     killed.set()
-    server.kill9()
+    stop()
     for worker in workers:
         worker.join(120)
         assert not worker.is_alive(), f"{worker.name} hangs although the server is gone"
 
 
-def restart(server, chance):
-    """Starts the server, in some rounds after a start that is cut short; gives the seconds to readiness."""
-    if chance.random() < KILL_AT_START:
+def restart(server, chance, stop):
+    """Starts the server, in some rounds after a start that `stop` cuts short; gives the seconds to readiness."""
+    if chance.random() < STOP_AT_START:
         server.spawn()
         time.sleep(chance.uniform(0, 0.3))
-        server.kill9()
+        stop()
     return server.start(RESTART_SECONDS_MAX)
 
 

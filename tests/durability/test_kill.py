@@ -8,7 +8,7 @@ plan of a run (what each worker does; the kill falls where the machine's timing 
 import os
 import random
 
-from durability.rounds import RESTART_SECONDS_MAX, load_and_kill, make_buckets, report, restart
+from durability.rounds import RESTART_SECONDS_MAX, load_and_stop, make_buckets, report, restart
 from durability.verify import verify
 from durability.workload import World
 from server_process import ServerProcess
@@ -46,8 +46,8 @@ def run(world, server, seed, rounds):
     restarts = []
     for number in range(rounds):
         chance = random.Random(f"{seed}/{number}")
-        load_and_kill(world, server, seed, number, chance)
-        restarts.append(restart(server, chance))
+        load_and_stop(world, server, seed, number, chance, server.kill9)
+        restarts.append(restart(server, chance, server.kill9))
         verify(world, server)
         assert not world.violations, report(world, seed, number, server)
     server.terminate()

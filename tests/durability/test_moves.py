@@ -152,7 +152,7 @@ def test_kill_leaves_each_rename_and_append_whole_or_undone(tmp_path, capsys):
                 thread.join(120)
                 assert not thread.is_alive(), f"round {number}: a worker hangs although the server is gone"
             assert not problems, f"round {number} of seed {seed}: {problems}"
-            restarts.append(restart(server, chance))
+            restarts.append(restart(server, chance, server.kill9))
             verify(server, workers)
     finally:
         if server.process is not None:

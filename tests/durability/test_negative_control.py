@@ -8,7 +8,7 @@ import pytest
 from server_process import ServerFailed, ServerProcess
 
 from durability.client import Lost
-from durability.rounds import RESTART_SECONDS_MAX, load_and_kill, make_buckets
+from durability.rounds import RESTART_SECONDS_MAX, load_and_stop, make_buckets
 from durability.verify import verify
 from durability.workload import World
 
@@ -37,7 +37,7 @@ def test_damage_is_found_and_never_served(tmp_path, damage):
     server.start()
     try:
         make_buckets(server)
-        load_and_kill(world, server, SEED, 0, random.Random(SEED))
+        load_and_stop(world, server, SEED, 0, random.Random(SEED), server.kill9)
         assert world.acknowledged > 20 and not world.violations
         damage(server.data[0])
         server.start(RESTART_SECONDS_MAX)

@@ -73,10 +73,10 @@ class Refused(Exception):
 class Worker(threading.Thread):
     """One client of the load."""
 
-    def __init__(self, world, server, number, seed, round_number, killed):
+    def __init__(self, world, server, number, seed, round_number, killed, gone=None):
         super().__init__(daemon=True, name=f"worker {number}")
         self.world = world
-        self.client = Client(server)
+        self.client = Client(server, gone)
         self.number = number
         self.round_number = round_number
         self.random = random.Random(f"{seed}/{round_number}/{number}")
