@@ -10,6 +10,7 @@ mod identity;
 mod layers;
 mod quantity;
 mod raw;
+mod tiers;
 mod website;
 
 pub use delivery::{DeliveryConfig, OnRemoved};
@@ -22,12 +23,14 @@ pub use raw::{
     Key, List, Pairs, RawAccount, RawAudit, RawConfig, RawEvents, RawIdentity, RawLog, RawServer, RawStorage, RawTls,
     RawWebsite, Scalar, keys, sections,
 };
+pub use tiers::RawTier;
 pub use website::WebsiteConfig;
 
 use crate::accounts::{AccessKey, Account, Accounts, SecretKey};
 use crate::outbound::events::target::EventTarget;
-use crate::rules::lifecycle::Calendar;
+use crate::rules::lifecycle::{Calendar, DefaultMinimum};
 use crate::rules::ownership::ObjectOwnership;
+use crate::tiers::TierSettings;
 use layers::Setting;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -72,6 +75,8 @@ pub struct Config {
     pub event_targets: Vec<EventTarget>,
     pub access_log: AccessLogConfig,
     pub lifecycle: LifecycleConfig,
+    /// Where objects go that do not stay here; no two have one name, or serve one class.
+    pub tiers: Vec<TierSettings>,
     /// Accounts beside root, each with its one access key.
     pub accounts: Vec<(Account, AccessKey)>,
 }
@@ -146,6 +151,8 @@ pub struct AccessLogConfig {
 pub struct LifecycleConfig {
     /// How long their days are.
     pub calendar: Calendar,
+    /// How small objects stay whose bucket's configuration does not say.
+    pub transition_minimum: DefaultMinimum,
 }
 
 /// Why a configuration is refused. The texts are for the operator who wrote it.
@@ -181,6 +188,7 @@ impl Config {
             event_targets: events::event_targets(layers.event_targets())?,
             access_log: access_log(layers)?,
             lifecycle: lifecycle(layers)?,
+            tiers: tiers::tiers(layers)?,
             accounts: Self::accounts_of(layers)?,
         })
     }
@@ -338,7 +346,15 @@ fn lifecycle(layers: &Layers) -> Result<LifecycleConfig, ConfigError> {
         _ => Err(format!("must be a whole number of seconds from 1 to {DAY_SECONDS}")),
     };
     let setting = layers.scalar("lifecycle", "day_seconds", |raw| &raw.lifecycle.day_seconds);
-    Ok(LifecycleConfig { calendar: parsed_or(setting, calendar, Ok(Calendar::AMAZON))? })
+    let minimum = |text: &str| {
+        DefaultMinimum::parse(text)
+            .ok_or_else(|| format!("{text:?} is neither \"all_storage_classes_128K\" nor \"varies_by_storage_class\""))
+    };
+    let smallest = layers.scalar("lifecycle", "transition_minimum", |raw| &raw.lifecycle.transition_minimum);
+    Ok(LifecycleConfig {
+        calendar: parsed_or(setting, calendar, Ok(Calendar::AMAZON))?,
+        transition_minimum: parsed_or(smallest, minimum, Ok(DefaultMinimum::default()))?,
+    })
 }
 
 impl Config {

@@ -13,6 +13,7 @@
 //! | [`object`] | S3's operations on domain types | HTTP, XML, headers |
 //! | [`event_targets`] | where events can go: of the file, and put at run time | who asked |
 //! | [`encryption`] | data keys, who wraps them, sealed streams | objects, requests |
+//! | [`tiers`] | where objects go that do not stay here, and how that is going | objects, requests |
 //! | [`identity`] | IAM's operations on domain types: who a key stands for, users, roles, policies, sessions | HTTP, XML, headers |
 //! | [`outbound`] | every connection that the server opens itself: identity providers, the audit webhook | who asked |
 //! | [`rules`] | S3's decisions as pure functions | IO, async, clock, randomness |
@@ -36,4 +37,5 @@ pub mod rules;
 pub mod secret_file;
 pub mod server;
 pub mod telemetry;
+pub mod tiers;
 pub mod workers;

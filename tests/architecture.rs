@@ -74,6 +74,22 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "encryption does not know what is encrypted",
     ),
     (
+        "src/tiers.rs",
+        &[
+            "s3s",
+            "hyper::",
+            "http::",
+            "object_store",
+            "crate::protocol",
+            "crate::server",
+            "crate::cli",
+            "crate::config",
+            "crate::workers",
+            "crate::object",
+        ],
+        "tiers do not know what goes there",
+    ),
+    (
         "src/event_targets",
         &[
             "s3s",

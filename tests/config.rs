@@ -65,9 +65,10 @@ fn the_values_shown_are_the_defaults() {
 #[test]
 fn the_file_is_valid_as_it_is_and_with_everything_switched_on() {
     let config = config_of(&documentation());
-    assert!(config.accounts.is_empty() && config.event_targets.is_empty());
+    assert!(config.accounts.is_empty() && config.event_targets.is_empty() && config.tiers.is_empty());
     let config = config_of(&with_everything_switched_on(&documentation()));
     assert_eq!(config.accounts.len(), 1);
+    assert_eq!(config.tiers.len(), 4, "one example for each kind");
     let kinds: BTreeSet<_> = config.event_targets.iter().map(|target| target.kind.as_str()).collect();
     assert_eq!(kinds.len(), 11, "one example for each kind: {kinds:?}");
 }
@@ -77,6 +78,10 @@ fn every_key_outside_of_lists_of_tables_has_its_variable() {
     for key in keys() {
         let expected = format!("CAIRN_{}_{}", key.section, key.name).to_uppercase();
         let variable = key.environment_variable();
-        assert_eq!(variable, (!["account", "event_target"].contains(&key.section)).then_some(expected), "{key}");
+        assert_eq!(
+            variable,
+            (!["account", "event_target", "tier"].contains(&key.section)).then_some(expected),
+            "{key}"
+        );
     }
 }

@@ -28,6 +28,10 @@ pub(super) fn run(file: &Path) -> Result<(), Failure> {
     for target in &config.event_targets {
         writeln!(out, "  Events      {} ({})", target.name, target.kind.as_str())?;
     }
+    for tier in &config.tiers {
+        let classes = tier.storage_classes.join(", ");
+        writeln!(out, "  Tier        {} ({}): {classes}", tier.name, tier.place.kind())?;
+    }
     for (account, key) in &config.accounts {
         writeln!(out, "  Account     {} {:?}, access key {}", account.id, account.display_name, key.access_key_id)?;
     }

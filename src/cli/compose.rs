@@ -10,7 +10,7 @@ use storage::store::{Limits, StoreOptions};
 use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
-use crate::config::{EncryptionConfig, StorageConfig, event_target_of_json};
+use crate::config::{Config, EncryptionConfig, StorageConfig, event_target_of_json};
 use crate::encryption::keyring::Keyring;
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
@@ -21,12 +21,14 @@ use crate::protocol::{self, Connection, Front, ProtocolOptions};
 use crate::rules::lifecycle::Calendar;
 use crate::server::{Entrance, Peer, Stage, health_response};
 use crate::telemetry::metrics::Metrics;
+use crate::tiers::Tiers;
 use crate::workers::access_logs::AccessLogsWorker;
 use crate::workers::compaction::CompactionWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::lifecycle::{self, LifecycleWorker, Pace};
 use crate::workers::sessions::SessionsWorker;
+use crate::workers::tiering::{self, TieringWorker};
 
 /// What `cairn serve` serves.
 ///
@@ -57,19 +59,18 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         accounts: Arc::clone(sts.identities().accounts()),
     };
     let objects = with_keyring(Objects::new(Arc::clone(&store), settings), &config.encryption)?;
+    let objects = with_tiers(objects, &config)?;
     let makers = Makers { read: event_target_of_json, open: events::open };
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
     let delivery = EventDelivery::start(&store, config.events.clone(), event_targets.watch());
-    let (outbox, targets) = (delivery.clone(), delivery.clone());
-    metrics.add_source(move || outbox.gauges());
-    metrics.add_labelled_source(move || targets.target_gauges());
+    measure_delivery(&metrics, &delivery);
     let stage = health.clone();
     let access_log = AccessLog::new();
-    let figures = Arc::clone(access_log.figures());
-    metrics.add_source(move || figures.gauges());
+    measure_access_log(&metrics, &access_log);
     let access_logs = AccessLogsWorker::start(&objects, access_log.clone(), config.access_log.interval);
     let lifecycle = start_lifecycle(&objects, config.lifecycle.calendar, &access_log, &metrics);
+    let tiering = start_tiering(&objects, &metrics).await?;
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         website_domains: config.website.domains.clone(),
@@ -94,6 +95,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     drop(sts);
     let close = Box::pin(async move {
         lifecycle.stop().await;
+        tiering.stop().await;
         compaction.stop().await;
         garbage.stop().await;
         sessions.stop().await;
@@ -120,6 +122,17 @@ fn measure(metrics: &Metrics, store: &Arc<Store>, garbage: &GarbageWorker, compa
     });
 }
 
+fn measure_delivery(metrics: &Metrics, delivery: &EventDelivery) {
+    let (outbox, targets) = (delivery.clone(), delivery.clone());
+    metrics.add_source(move || outbox.gauges());
+    metrics.add_labelled_source(move || targets.target_gauges());
+}
+
+fn measure_access_log(metrics: &Metrics, access_log: &AccessLog) {
+    let figures = Arc::clone(access_log.figures());
+    metrics.add_source(move || figures.gauges());
+}
+
 fn start_lifecycle(
     objects: &Objects,
     calendar: Calendar,
@@ -131,6 +144,19 @@ fn start_lifecycle(
     let requests = metrics.clone();
     let busy = Arc::new(move || requests.requests_in_flight() > 0);
     LifecycleWorker::start(objects.clone(), Pace { calendar, access_log: access_log.clone(), busy })
+}
+
+/// The operations, with the tiers; the store knows how to reach them.
+fn with_tiers(objects: Objects, config: &Config) -> Result<Objects, Failure> {
+    let tiers = Arc::new(Tiers::new(&config.tiers));
+    objects.store().set_remotes(tiers.connect()?);
+    Ok(objects.with_tiers(tiers, config.lifecycle.transition_minimum))
+}
+
+async fn start_tiering(objects: &Objects, metrics: &Metrics) -> Result<TieringWorker, Failure> {
+    let measured = Arc::clone(objects.tiers());
+    metrics.add_labelled_source(move || tiering::gauges(&measured));
+    Ok(TieringWorker::start(objects).await?)
 }
 
 /// The operations, with the keyring if one is configured; then no core dump is made that would hold its keys.

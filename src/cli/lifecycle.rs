@@ -140,6 +140,27 @@ async fn status(args: &StatusArgs) -> Result<String, Failure> {
             text(of, "lastError"),
         );
     }
+    let tiers = answer.get("tiers").and_then(Value::as_object).unwrap_or(&none);
+    for (name, of) in tiers {
+        let classes: Vec<String> =
+            list(of, "storageClasses").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let _ = writeln!(
+            out,
+            "\ntier {name} ({}, {}): {}\n  moved {} ({} bytes), waiting {}, restored {}, released {}, strays {}\n  failures: {}, now: {}, again at {}",
+            text(of, "kind"),
+            text(of, "access"),
+            classes.join(", "),
+            text(of, "moved"),
+            text(of, "movedBytes"),
+            text(of, "waiting"),
+            text(of, "restored"),
+            text(of, "released"),
+            text(of, "strays"),
+            text(of, "failures"),
+            text(of, "failure"),
+            text(of, "retryAt"),
+        );
+    }
     Ok(out)
 }
 

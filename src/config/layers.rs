@@ -158,6 +158,11 @@ impl Layers {
         self.0.iter().map(|(_, raw)| raw.event_target.as_slice()).find(|tables| !tables.is_empty()).unwrap_or_default()
     }
 
+    /// The tables of the file, which alone has any.
+    pub(super) fn tiers(&self) -> &[super::tiers::RawTier] {
+        self.0.iter().map(|(_, raw)| raw.tier.as_slice()).find(|tables| !tables.is_empty()).unwrap_or_default()
+    }
+
     /// As [`Self::list`], of names with values.
     pub(super) fn pairs(
         &self,

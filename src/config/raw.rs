@@ -4,6 +4,7 @@
 //! hints for misspelt keys are all read from them by [`keys`].
 
 use super::events::{RawEventTarget, all_keys};
+use super::tiers::RawTier;
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use std::fmt;
@@ -24,6 +25,7 @@ pub struct RawConfig {
     pub event_target: Vec<RawEventTarget>,
     pub access_log: RawAccessLog,
     pub lifecycle: RawLifecycle,
+    pub tier: Vec<RawTier>,
     pub account: Vec<RawAccount>,
 }
 
@@ -101,6 +103,7 @@ pub struct RawAccessLog {
 #[serde(deny_unknown_fields, default)]
 pub struct RawLifecycle {
     pub day_seconds: Option<Scalar>,
+    pub transition_minimum: Option<Scalar>,
 }
 
 #[derive(Default, Deserialize)]
@@ -252,7 +255,7 @@ impl<'de> Deserialize<'de> for Pairs {
 /// A configuration key: its TOML table and its name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// The TOML table; `event_target` and `account` are arrays of tables.
+    /// The TOML table; `event_target`, `tier` and `account` are arrays of tables.
     pub section: &'static str,
     /// The name within the table.
     pub name: &'static str,
@@ -263,7 +266,7 @@ impl Key {
     /// targets are named after the target).
     #[must_use]
     pub fn environment_variable(&self) -> Option<String> {
-        (!matches!(self.section, "account" | "event_target"))
+        (!matches!(self.section, "account" | "event_target" | "tier"))
             .then(|| format!("CAIRN_{}_{}", self.section, self.name).to_ascii_uppercase())
     }
 }
@@ -290,6 +293,7 @@ pub fn keys() -> Vec<Key> {
         ("event_target", &all_keys()),
         ("access_log", field_names::<RawAccessLog>()),
         ("lifecycle", field_names::<RawLifecycle>()),
+        ("tier", field_names::<RawTier>()),
         ("account", field_names::<RawAccount>()),
     ];
     let keys_of = |(section, names): (&'static str, &[&'static str])| {

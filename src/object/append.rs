@@ -101,6 +101,7 @@ impl Objects {
             }) else {
                 return Err(append::check_offset(offset, None).err().unwrap_or_else(changed).into());
             };
+            self.check_readable(&object)?;
             append::check_offset(offset, Some(object.size))?;
             refuse_sealed(&object, &Encrypting::Default)?;
             let base = Base { bucket, key, version: &version, object: &object };
@@ -114,7 +115,7 @@ impl Objects {
             let appended = Appended { object: &object, modified: version.modified, data, part: &part };
             staged = self.store.append(appended, with).await?;
             let checksum = self.checksum_after(&object, &part).await?;
-            let after = ObjectRecord { size, etag, data: staged.data(), checksum, ..object.clone() };
+            let after = ObjectRecord { size, etag, data: staged.data(), checksum, restore: None, ..object.clone() };
             let (edit, written) = self.put_edit(view, &version.owner, after, staged, cause).await?;
             match self.store.commit(edit).await? {
                 Outcome::Committed => return Ok(written),

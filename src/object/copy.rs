@@ -126,7 +126,8 @@ impl Objects {
             let Some(opened) = self.open(&source.bucket, &source.key, &version, &object).await? else { continue };
             let to = self.sealing_of_copy(&bucket, &key, &encryption, from.as_ref()).await?;
             set_encryption(&mut new_attributes, to.as_ref().map(|to| &to.record));
-            if !shares(&object, from.as_ref(), to.as_ref())? {
+            let class = new_attributes.storage_class.as_deref();
+            if !shares(&object, from.as_ref(), to.as_ref())? || !self.may_stay(&object, class).await? {
                 let copied = Rewritten { object: &object, opened, from, to: to.as_ref(), checksum };
                 let Some((copy, staged)) = self.rewrite(copied, new_attributes).await? else { continue };
                 let new =
@@ -160,12 +161,19 @@ impl Objects {
             {
                 continue;
             }
-            let copy = ObjectRecord { checksum, attributes: new_attributes, annotations, ..object };
+            let copy = ObjectRecord { checksum, attributes: new_attributes, annotations, restore: None, ..object };
             let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
             let written = self.put_version(new, copy, staged).await?;
             return Ok(Copied { written, source: VersionLabel::in_bucket(source.bucket.versioning, &version) });
         }
         Err(contention())
+    }
+
+    /// Whether a copy of this class can have its source's bytes where they are: here, or in the tier of its class.
+    async fn may_stay(&self, object: &ObjectRecord, class: Option<&str>) -> Result<bool> {
+        let Some(tier) = self.store.tier_of(object.data).await? else { return Ok(true) };
+        let same = self.tiers.serving(class).is_some_and(|serving| serving.settings.name == tier);
+        Ok(same && object.restored().is_none())
     }
 
     /// What a copy is sealed with: a copy of what is sealed already keeps the data key, wrapped anew.
@@ -205,6 +213,7 @@ impl Objects {
             checksum: Some(received.checksum),
             attributes,
             annotations: None,
+            restore: None,
         };
         Ok(Some((copy, received.staged)))
     }
@@ -222,6 +231,7 @@ impl Objects {
         };
         let subject = Subject { etag: &object.etag, modified: version.modified };
         source.conditions.check(subject, Timestamp::now())?;
+        self.check_readable(&object)?;
         Ok((version, object))
     }
 

@@ -12,7 +12,7 @@ use storage::types::{BucketId, Timestamp, VersionId};
 
 use super::access::NOTIFICATION;
 use super::{Objects, Result};
-use crate::rules::notification::Configuration;
+use crate::rules::notification::{Configuration, Storage};
 pub use crate::rules::notification::{Event, EventName, Origin};
 
 /// Buckets whose configurations are kept; one takes up to about 56 KiB, and mostly less than one.
@@ -111,6 +111,18 @@ impl Objects {
         origin: &Origin,
         told: Told,
     ) -> Result<Option<Vec<u8>>> {
+        self.event_about(view, name, origin, told, None).await
+    }
+
+    /// As [`Self::event`], of an event that tells of storage classes.
+    pub(super) async fn event_about(
+        &self,
+        view: &KeyView,
+        name: EventName,
+        origin: &Origin,
+        told: Told,
+        storage: Option<Storage>,
+    ) -> Result<Option<Vec<u8>>> {
         let bucket = &view.bucket;
         let configuration = self.bucket_notification(bucket).await?;
         let listened = self.listeners.listen_to(bucket.id);
@@ -134,7 +146,7 @@ impl Objects {
             etag: told.etag,
             version: told.version,
             origin: origin.clone(),
-            storage: None,
+            storage,
             addressees,
         };
         Ok(Some(event.encode()))

@@ -153,6 +153,7 @@ impl Objects {
             let (version, object) = self.find_object(&request.bucket, &request.key, request.version).await?;
             let place = (&request.bucket, request.key.as_str());
             let key = self.data_key(place, &object.attributes, request.customer.as_ref()).await?;
+            self.check_readable(&object)?;
             let found = self.serve(&request, version, object).await?;
             let Some(opened) = self.open(&request.bucket, &request.key, &found.version, &found.object).await? else {
                 continue;
@@ -269,11 +270,11 @@ impl Objects {
         version: &VersionRecord,
         object: &ObjectRecord,
     ) -> Result<Option<Opened>> {
-        if object.data == Data::Inline {
+        if object.readable() == Data::Inline {
             let bytes = self.store.inline(bucket.id, key, version.id).await?;
             return Ok(bytes.map(Opened::Inline));
         }
-        Ok(self.store.reader(object.data, object.size).await?.map(Opened::Reader))
+        Ok(self.store.reader(object.readable(), object.size).await?.map(Opened::Reader))
     }
 }
 

@@ -26,8 +26,10 @@ mod object_lock;
 mod put;
 mod quota;
 mod rename;
+mod restore;
 mod sealed;
 mod tagging;
+mod tiering;
 mod website;
 
 use std::sync::Arc;
@@ -60,15 +62,18 @@ pub use object_lock::{LockClock, lock_of, set_lock};
 pub use put::{PutObject, Written};
 pub use quota::BucketUsage;
 pub use rename::RenameObject;
+pub use restore::{RestoreObject, Restoring};
+pub use tiering::TaskEnd;
 
 use crate::accounts::Accounts;
 use crate::encryption::KeyService;
 use crate::rules::conditions::Current;
-use crate::rules::lifecycle::Calendar;
+use crate::rules::lifecycle::{Calendar, DefaultMinimum};
 use crate::rules::notification::Configuration;
 use crate::rules::ownership::ObjectOwnership;
 use crate::rules::versioning::Known;
 use crate::rules::{Code, Refusal};
+use crate::tiers::Tiers;
 
 /// Attempts at an operation that loses its commit to others on the same key. Each loss is somebody else's success.
 const ATTEMPTS: u32 = 256;
@@ -107,6 +112,9 @@ pub struct Objects {
     lock_clock: Arc<LockClock>,
     default_encryptions: Arc<encryption::DefaultEncryptionCache>,
     keys: Option<Arc<dyn KeyService>>,
+    tiers: Arc<Tiers>,
+    /// How small objects stay whose bucket's configuration does not say.
+    transition_minimum: DefaultMinimum,
 }
 
 impl Objects {
@@ -132,6 +140,8 @@ impl Objects {
             lock_clock: Arc::new(lock_clock),
             default_encryptions: Arc::new(encryption::cache()),
             keys: None,
+            tiers: Arc::default(),
+            transition_minimum: DefaultMinimum::default(),
         }
     }
 

@@ -225,7 +225,12 @@ impl Objects {
             let same_checksum = object.checksum.as_ref().is_some_and(|known| known.algorithm == plan.stored);
             let part = match opened {
                 Opened::Reader(reader)
-                    if whole && same_checksum && object.etag.parts.is_none() && key.is_none() && sealing.is_none() =>
+                    if whole
+                        && object.restored().is_none()
+                        && same_checksum
+                        && object.etag.parts.is_none()
+                        && key.is_none()
+                        && sealing.is_none() =>
                 {
                     let part = PartRecord {
                         number: request.number,
@@ -284,7 +289,10 @@ impl Objects {
                 completed: Timestamp::now(),
             };
             match self.store.complete_upload(edit, &completion, &became).await? {
-                Outcome::Committed => return Ok(written),
+                Outcome::Committed => {
+                    self.place(&request.bucket, &request.key, &written.version).await;
+                    return Ok(written);
+                }
                 Outcome::OverQuota(over) => return Err(super::quota::refused(over)),
                 Outcome::Conflict(_) => {}
             }
@@ -373,6 +381,7 @@ fn assembled_object(request: &CompleteUpload, completion: &Completion) -> Result
         checksum: Some(completed.checksum),
         attributes: upload.attributes.clone(),
         annotations: None,
+        restore: None,
     };
     let stored = |shown: &PartRecord| completion.parts.iter().find(|part| part.number == shown.number).cloned();
     Ok((object, completed.parts.into_iter().filter_map(stored).collect()))

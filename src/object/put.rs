@@ -92,6 +92,7 @@ impl Objects {
             checksum: Some(received.checksum),
             attributes,
             annotations: None,
+            restore: None,
         };
         let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
         self.put_version(new, object, received.staged).await
@@ -112,7 +113,10 @@ impl Objects {
             }
             let (edit, written) = self.put_edit(view, owner, object.clone(), staged, cause).await?;
             match self.store.commit(edit).await? {
-                Outcome::Committed => return Ok(written),
+                Outcome::Committed => {
+                    self.place(bucket, key, &written.version).await;
+                    return Ok(written);
+                }
                 Outcome::Conflict(Some(again)) => staged = again,
                 Outcome::Conflict(None) => return Err(contention()),
                 Outcome::OverQuota(over) => return Err(super::quota::refused(over)),
@@ -148,7 +152,11 @@ impl Objects {
         let event = self.event(&view, cause.event, &cause.origin, told).await?;
         changes.push(Change::PutCurrent(version.clone(), staged));
         let bucket = view.bucket.clone();
+        let task = self.placement(&bucket, &view.key, &version);
         let mut edit = telling(view.edit(changes, head), event);
+        if let Some(task) = task {
+            edit.add_task(&task);
+        }
         self.hold_to_quota(&bucket, &mut edit).await?;
         Ok((edit, Written { version, label }))
     }

@@ -15,6 +15,7 @@ use storage::types::Timestamp;
 use super::delete::{Decision, head_after};
 use super::event::{EventName, Origin, Told, telling};
 use super::get::Opened;
+use super::restore::unrestored;
 use super::{ATTEMPTS, Objects, Result, contention, known, no_such_key};
 use crate::rules::conditions::{ReadConditions, Subject};
 use crate::rules::{object_key, rename, versioning};
@@ -143,9 +144,13 @@ impl Objects {
         let head = head_after(&view, replacement, arrived.id.order);
         let told = Told { time: Timestamp::now(), ..Told::written(view.bucket.versioning, &arrived) };
         let event = self.event(&view, EventName::ObjectCreatedCopy, origin, told).await?;
-        changes.push(Change::PutCurrent(arrived, staged));
         let bucket = view.bucket.clone();
+        let task = self.placement(&bucket, &view.key, &arrived);
+        changes.push(Change::PutCurrent(arrived, staged));
         let mut edit = view.edit(changes, head);
+        if let Some(task) = task {
+            edit.add_task(&task);
+        }
         self.hold_to_quota(&bucket, &mut edit).await?;
         Ok(telling(edit, event))
     }
@@ -159,7 +164,8 @@ fn renamed(
     now: Timestamp,
 ) -> Result<Option<(VersionRecord, ObjectRecord)>> {
     let Some(version) = from.current.clone() else { return Ok(None) };
-    let Some(object) = version.object().cloned() else { return Ok(None) };
+    // A restored copy is the version's that goes.
+    let Some(object) = unrestored(&version) else { return Ok(None) };
     let subject = Subject { etag: &object.etag, modified: version.modified };
     rename::check_source(&request.source_conditions, subject, now)?;
     let replaced = to.current.as_ref().and_then(|version| {

@@ -230,7 +230,9 @@ impl Objects {
                 let Some(first) = rest.front() else { return Err(broken(Broken::Header).into()) };
                 let mut opener = None;
                 if first.next > 0 {
-                    let Some(headers) = self.store.reader(object.data, reader.size()).await? else { return Ok(None) };
+                    let Some(headers) = self.store.reader(object.readable(), reader.size()).await? else {
+                        return Ok(None);
+                    };
                     let mut header = BytesMut::new();
                     let mut stream = headers.stream(first.stream.start..first.stream.start + HEADER_BYTES);
                     while let Some(piece) = stream.next().await {

@@ -7,6 +7,7 @@
 //! | `oidc` | OpenID Connect providers' documents and keys, cached |
 //! | `kafka` | the producer of Kafka records that events and audit lines share |
 //! | `audit_webhook`, `audit_kafka` | the audit trail's webhook and its topic |
+//! | [`tiers`] | storage tiers: directories, S3, Azure Blob Storage, Google Cloud Storage |
 //! | [`events`] | where bucket notifications are sent: one file for each kind of target |
 
 pub mod audit_kafka;
@@ -15,5 +16,6 @@ mod client;
 pub mod events;
 mod kafka;
 pub mod oidc;
+pub mod tiers;
 
 pub use client::ClientError;

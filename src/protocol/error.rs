@@ -127,6 +127,7 @@ const CODES: &[(&str, u16, &str)] = &[
     ("QuotaExceeded", 403, ""),
     ("ReplicationConfigurationNotFoundError", 404, "The replication configuration was not found"),
     ("RequestTimeout", 400, ""),
+    ("RestoreAlreadyInProgress", 409, ""),
     ("ServerSideEncryptionConfigurationNotFoundError", 404, ""),
     ("ServiceUnavailable", 503, "Service is unable to handle request."),
     (
@@ -368,6 +369,11 @@ fn store_refusal(error: &StoreError) -> Refusal {
             Code::InsufficientStorage.into()
         }
         StoreError::Closed => Code::ServiceUnavailable.into(),
+        StoreError::Tier { .. } => {
+            tracing::warn!(%error, "a storage tier failed a request");
+            let message = "The storage tier that holds the object does not answer. Please try again later.";
+            Refusal::new(Code::ServiceUnavailable, message)
+        }
         StoreError::Corrupt(_) | StoreError::Io(_) | StoreError::Index(_) | StoreError::Open(_) => {
             tracing::error!(%error, "the store failed a request");
             Code::InternalError.into()

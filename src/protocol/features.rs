@@ -151,6 +151,7 @@ const WITH_XML_BODY: &[&str] = &[
     "PutObjectRetention",
     "PutObjectTagging",
     "PutPublicAccessBlock",
+    "RestoreObject",
 ];
 
 /// Whether the request's body must be kept so that a handler can verify it. A body in signed chunks is not: what is

@@ -12,6 +12,7 @@ use storage::types::UploadId;
 
 use super::convert::{self, Owners};
 use super::error::{Failure, Result};
+use super::restore;
 use super::s3::Call;
 use crate::object::{ListedVersion, ObjectPage, VersionLabel};
 use crate::rules::listing::{After, Line, Page, Request, page_size};
@@ -62,17 +63,17 @@ impl Encoding {
     }
 }
 
-/// Checks `x-amz-optional-object-attributes`. S3 knows one, the status of a restoration; nothing here is archived, so no
-/// object has one. s3s has one element for each header line, and a line may have several names.
+/// Whether `x-amz-optional-object-attributes` asks for the status of restorations, which is all that S3 knows. s3s has one element for each header line, and a line may have several names.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 ///
 /// # Errors
 /// `InvalidArgument`.
-fn check_optional_attributes(lines: Option<&OptionalObjectAttributesList>) -> Result<()> {
+fn asks_for_restore_status(lines: Option<&OptionalObjectAttributesList>) -> Result<bool> {
     let lines = lines.into_iter().flatten();
-    let mut names = lines.flat_map(|line| line.as_str().split(',')).map(str::trim).filter(|name| !name.is_empty());
-    match names.find(|name| *name != OptionalObjectAttributes::RESTORE_STATUS) {
-        None => Ok(()),
+    let names: Vec<_> =
+        lines.flat_map(|line| line.as_str().split(',')).map(str::trim).filter(|name| !name.is_empty()).collect();
+    match names.iter().find(|name| **name != OptionalObjectAttributes::RESTORE_STATUS) {
+        None => Ok(!names.is_empty()),
         Some(other) => {
             let message = "Invalid attribute name specified.";
             Err(Refusal::invalid_argument("x-amz-optional-object-attributes", other, message).into())
@@ -132,7 +133,12 @@ fn after_key<I>(marker: &str) -> After<I> {
     if marker.is_empty() { After::Start } else { After::Key(marker.to_owned()) }
 }
 
-fn object(owners: &Owners<'_>, key: String, version: &VersionRecord, with_owner: WithOwner) -> Object {
+fn object(
+    owners: &Owners<'_>,
+    key: String,
+    version: &VersionRecord,
+    (with_owner, restores): (WithOwner, bool),
+) -> Object {
     let mut listed = Object {
         key: Some(key),
         last_modified: Some(convert::timestamp(version.modified)),
@@ -142,6 +148,7 @@ fn object(owners: &Owners<'_>, key: String, version: &VersionRecord, with_owner:
     if let Some(object) = version.object() {
         listed.size = Some(convert::number(object.size));
         listed.e_tag = Some(convert::etag(object.etag));
+        listed.restore_status = restore::status(object, restores);
         listed.storage_class = Some(ObjectStorageClass::from(convert::storage_class_name(object)));
         listed.checksum_algorithm =
             object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);
@@ -156,12 +163,12 @@ enum WithOwner {
     No,
 }
 
-fn contents(owners: &Owners<'_>, page: &ObjectPage, encoding: Encoding, with_owner: WithOwner) -> ObjectList {
-    page.entries.iter().map(|(key, version)| object(owners, encoding.write(key), version, with_owner)).collect()
+fn contents(owners: &Owners<'_>, page: &ObjectPage, encoding: Encoding, shown: (WithOwner, bool)) -> ObjectList {
+    page.entries.iter().map(|(key, version)| object(owners, encoding.write(key), version, shown)).collect()
 }
 
 pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<S3Response<ListObjectsOutput>> {
-    check_optional_attributes(input.optional_object_attributes.as_ref())?;
+    let restores = asks_for_restore_status(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let marker = input.marker.unwrap_or_default();
     let owners = call.owners().await?;
@@ -177,7 +184,7 @@ pub(super) async fn objects(call: &Call<'_>, input: ListObjectsInput) -> Result<
         marker: Some(encoding.write(&marker)),
         max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
-        contents: Some(contents(&owners, &listed, encoding, WithOwner::Yes)),
+        contents: Some(contents(&owners, &listed, encoding, (WithOwner::Yes, restores))),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
         next_marker: next.map(|key| encoding.write(key)),
@@ -204,7 +211,7 @@ fn parse_token(token: &str) -> Result<String> {
 }
 
 pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Result<S3Response<ListObjectsV2Output>> {
-    check_optional_attributes(input.optional_object_attributes.as_ref())?;
+    let restores = asks_for_restore_status(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     // A token outweighs where the listing was to begin.
     let start_after = input.start_after.filter(|_| input.continuation_token.is_none());
@@ -227,7 +234,7 @@ pub(super) async fn objects_v2(call: &Call<'_>, input: ListObjectsV2Input) -> Re
         continuation_token: input.continuation_token,
         is_truncated: Some(page.is_truncated),
         next_continuation_token: last_key(page).filter(|_| page.is_truncated).map(token),
-        contents: Some(contents(&owners, &listed, encoding, with_owner)),
+        contents: Some(contents(&owners, &listed, encoding, (with_owner, restores))),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
         encoding_type: encoding.shown(),
@@ -291,7 +298,7 @@ pub(super) async fn versions(
     call: &Call<'_>,
     input: ListObjectVersionsInput,
 ) -> Result<S3Response<ListObjectVersionsOutput>> {
-    check_optional_attributes(input.optional_object_attributes.as_ref())?;
+    let restores = asks_for_restore_status(input.optional_object_attributes.as_ref())?;
     let asked = Asked::new(input.prefix, input.delimiter, input.encoding_type.as_ref(), ("max-keys", input.max_keys))?;
     let bucket = call.bucket()?;
     let key_marker = input.key_marker.unwrap_or_default();
@@ -314,7 +321,7 @@ pub(super) async fn versions(
         version_id_marker: Some(version_marker),
         max_keys: Some(asked.max()),
         is_truncated: Some(page.is_truncated),
-        versions: Some(objects.into_iter().map(|entry| listed_version(&owners, entry, encoding)).collect()),
+        versions: Some(objects.into_iter().map(|entry| listed_version(&owners, entry, encoding, restores)).collect()),
         delete_markers: Some(markers.into_iter().map(|entry| listed_marker(&owners, entry, encoding)).collect()),
         common_prefixes: Some(encoding.prefixes(&page.common_prefixes)),
         delimiter: asked.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
@@ -325,7 +332,7 @@ pub(super) async fn versions(
     }))
 }
 
-fn listed_version(owners: &Owners<'_>, entry: &ListedVersion, encoding: Encoding) -> ObjectVersion {
+fn listed_version(owners: &Owners<'_>, entry: &ListedVersion, encoding: Encoding, restores: bool) -> ObjectVersion {
     let mut listed = ObjectVersion {
         is_latest: Some(entry.latest),
         key: Some(encoding.write(&entry.key)),
@@ -337,6 +344,7 @@ fn listed_version(owners: &Owners<'_>, entry: &ListedVersion, encoding: Encoding
     if let Some(object) = entry.version.object() {
         listed.size = Some(convert::number(object.size));
         listed.e_tag = Some(convert::etag(object.etag));
+        listed.restore_status = restore::status(object, restores);
         listed.storage_class = Some(ObjectVersionStorageClass::from(convert::storage_class_name(object)));
         listed.checksum_algorithm =
             object.checksum.as_ref().map(|checksum| vec![convert::checksum_algorithm(checksum)]);

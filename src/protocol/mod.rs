@@ -66,6 +66,7 @@ mod renames;
 mod request_body;
 mod request_payment;
 mod resource_tags;
+mod restore;
 mod rewrite;
 mod routes;
 mod s3;

@@ -14,7 +14,7 @@ use super::convert::{self, set_checksum, stated_attributes, stored_header};
 use super::encryption::set_encryption;
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
-use super::{acl, answer_body, encryption, lifecycle, object_lock, unpack};
+use super::{acl, answer_body, encryption, lifecycle, object_lock, restore, unpack};
 use crate::object::{
     self, AppendObject, CustomerKey, DeleteObject, Encrypting, EventName, Found, Integrity, Origin, PutObject,
     ReadObject,
@@ -186,6 +186,7 @@ macro_rules! read_answer {
             object_lock_mode: lock.mode,
             object_lock_retain_until_date: lock.until,
             parts_count: found.parts_count.map(|count| convert::number(u64::from(count))),
+            restore: restore::header(object),
             storage_class: convert::storage_class_header(object),
             tag_count: convert::tag_count(object),
             version_id: found.label.map(|label| label.to_string()),

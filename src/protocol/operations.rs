@@ -125,7 +125,7 @@ pub const OPERATIONS: &[(&str, Support)] = &[
     ("PutObjectTagging", Acts),
     ("PutPublicAccessBlock", Acts),
     ("RenameObject", Acts),
-    ("RestoreObject", NotImplemented),
+    ("RestoreObject", Acts),
     ("SelectObjectContent", NotImplemented),
     ("TagResource", Acts),
     ("UntagResource", Acts),

@@ -17,7 +17,8 @@ use super::convert::Owners;
 use super::error::{Failure, Result};
 use super::{
     abac, absent, acl, annotations, buckets, copies, cors, encryption, lifecycle, listen, listing, logging, multipart,
-    notification, object_lock, objects, ownership, policy, public_access, renames, request_payment, tagging, website,
+    notification, object_lock, objects, ownership, policy, public_access, renames, request_payment, restore, tagging,
+    website,
 };
 use crate::accounts::{Account, Accounts};
 use crate::event_targets::EventTargets;
@@ -377,6 +378,8 @@ operations! {
     put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = object_lock::set_retention;
     get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = object_lock::legal_hold;
     put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = object_lock::set_legal_hold;
+    // Archives.
+    restore_object(RestoreObjectInput) -> RestoreObjectOutput = restore::object;
     // Encryption.
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption::get;
     put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = encryption::put;

@@ -93,6 +93,7 @@ codes! {
     PreconditionFailed: "At least one of the pre-conditions you specified did not hold",
     QuotaExceeded: "The bucket's quota does not allow this.",
     RequestTimeout: "Your socket connection to the server was not read from or written to within the timeout period.",
+    RestoreAlreadyInProgress: "Object restore is already in progress",
     ServiceUnavailable: "Service is unable to handle request.",
     ServerSideEncryptionConfigurationNotFoundError: "The server side encryption configuration was not found",
     SlowDown: "Please reduce your request rate.",

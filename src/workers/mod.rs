@@ -6,3 +6,4 @@ pub mod events;
 pub mod garbage;
 pub mod lifecycle;
 pub mod sessions;
+pub mod tiering;

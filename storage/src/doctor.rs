@@ -416,6 +416,13 @@ impl Examination<'_> {
             Data::Empty | Data::Inline => Ok(()),
             Data::Chunk(id) => self.chunk(id, start, size, damage).await,
             Data::Manifest { id, .. } | Data::Parts(id) => Box::pin(self.manifest(id, start, size, damage)).await,
+            Data::Remote(id) => {
+                // What the tier itself holds is read back when it is written, and verified by each read.
+                if self.store.get(Family::Tiers, keys::remote(id)).await?.is_none() {
+                    damage.add(start..start + size, &Corruption::MissingRemote(id).to_string());
+                }
+                Ok(())
+            }
         }
     }
 

@@ -31,6 +31,14 @@ pub enum StoreError {
     /// The data directory cannot be opened: locked by another server, a newer format, a drive that is missing or not ours.
     #[error("{0}")]
     Open(String),
+    /// A storage tier does not answer, or not with what it was given.
+    #[error("storage tier {tier}: {reason}")]
+    Tier {
+        /// Its name.
+        tier: String,
+        /// What went wrong.
+        reason: String,
+    },
     /// The store is closing.
     #[error("the store is shutting down")]
     Closed,
@@ -55,6 +63,19 @@ pub enum Corruption {
     /// The index names a manifest whose pages are not there or do not decode.
     #[error("manifest {0} is referenced but missing or unreadable")]
     Manifest(ManifestId),
+    /// A tier's object does not have the bytes that it was given.
+    #[error("object {name} in storage tier {tier}, bytes {start} on: the bytes do not match their checksum")]
+    Remote {
+        /// The tier's name.
+        tier: String,
+        /// The object's name there.
+        name: String,
+        /// The first byte of the block, in the data.
+        start: u64,
+    },
+    /// The index names data in a tier that it knows nothing of.
+    #[error("data {0} in a storage tier is referenced but unknown")]
+    MissingRemote(crate::types::RemoteId),
     /// A row of the index does not decode.
     #[error("index row of {family} does not decode: {what}")]
     Row {

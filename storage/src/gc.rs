@@ -12,10 +12,12 @@ use bytes::Bytes;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Candidate, Child, Parent};
-use crate::index::records::{ChunkRecord, CompletedUpload, ManifestPage, PartRecord, Record, UploadRecord};
+use crate::index::records::{
+    ChunkRecord, CompletedUpload, ManifestPage, PartRecord, Record, RemoteRecord, UploadRecord,
+};
 use crate::kv::{Batch, Commit, Family};
 use crate::store::{MAX_CONFIGS, root_child};
-use crate::types::{BucketId, ChunkId, ManifestId, Timestamp, UploadId};
+use crate::types::{BucketId, ChunkId, ManifestId, RemoteId, Timestamp, UploadId};
 
 /// Children or parts whose references are dropped in one commit: two rows each.
 const CHILDREN_IN_COMMIT: usize = 400;
@@ -97,6 +99,7 @@ impl Store {
         match child {
             Child::Chunk(id) => self.remove_chunk(id, candidate).await,
             Child::Manifest(id) => self.remove_manifest(id, candidate).await,
+            Child::Remote(id) => self.remove_remote(id, candidate).await,
         }
     }
 
@@ -127,6 +130,21 @@ impl Store {
             }
             undecided => Ok(undecided),
         }
+    }
+
+    /// Forgets data that a tier holds, and notes its objects for removal in the same commit.
+    async fn remove_remote(&self, id: RemoteId, candidate: &CandidateRow) -> Result<Decided> {
+        let Some(row) = self.get(Family::Tiers, keys::remote(id)).await? else {
+            return self.commit_candidate(Batch::default(), candidate).await;
+        };
+        let mut batch = Batch::default();
+        Self::release_remote(&mut batch, &RemoteRecord::decode(&row)?);
+        batch.check_unchanged(Family::Tiers, keys::remote(id), Some(row));
+        batch.check_prefix_empty(Family::Refs, keys::refs(Child::Remote(id)));
+        batch.delete(Family::Tiers, keys::remote(id));
+        let decided = self.commit_candidate(batch, candidate).await?;
+        self.tiers_noted.notify_waiters();
+        Ok(decided)
     }
 
     /// Removes the root first: from then on the manifest is not there, and whoever needs the same one again writes it

@@ -11,6 +11,7 @@
 //! | [`chunks`] | the chunk store: frames in recycled segments |
 //! | [`disk`] | files as the chunk store uses them: real ones, and simulated ones that fail |
 //! | [`md5`] | the MD5 of many streams at once, pure, and the threads that compute it |
+//! | [`remote`] | what a storage tier is to the store: objects that are put, read and deleted |
 //! | [`pool`] | threads for what blocks or computes |
 //!
 //! It knows nothing of S3's rules, HTTP or XML. `index` and `chunks` know nothing of each other.
@@ -38,6 +39,7 @@ pub mod kv;
 pub mod md5;
 mod pins;
 pub mod pool;
+pub mod remote;
 pub mod store;
 pub mod types;
 

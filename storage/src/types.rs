@@ -27,6 +27,10 @@ impl ChunkId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ManifestId(pub [u8; 32]);
 
+/// Names data that a storage tier holds: BLAKE3 over the tier's name and where the bytes were before.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RemoteId(pub [u8; 32]);
+
 fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
@@ -49,6 +53,7 @@ macro_rules! hex_display {
 }
 hex_display!(ChunkId, "Chunk");
 hex_display!(ManifestId, "Manifest");
+hex_display!(RemoteId, "Remote");
 
 /// Identifies one version of one key, or one multipart upload. `order` grows with the commit order of a key, so the
 /// newest version of a key is the one with the greatest order; `salt` makes the id unguessable.

@@ -10,7 +10,7 @@ CLASSES = {
 # Single recorded tests.
 TESTS = {
     "TestS3NotificationsToSQS::test_xray_header": "what SQS puts around a message for AWS X-Ray",
-    "TestS3NotificationsToSQS::test_restore_object": "objects in archives are not offered yet",
+    "TestS3NotificationsToSQS::test_restore_object": "it needs a storage tier for GLACIER, which the server of these tests does not have",
 }
 
 # Single steps of replayed tests.

@@ -26,7 +26,6 @@ pub use scan::{Item, ItemKind, PageLimits, Position};
 use self::walk::{Walk, subject};
 use super::access::LIFECYCLE;
 use super::delete::Decision;
-use super::event::Origin;
 use super::{ATTEMPTS, Error, Objects, Result, VersionLabel, contention};
 use crate::rules::lifecycle::{self, Action, Calendar, Configuration, State, Stated};
 use crate::rules::object_lock::Bypass;
@@ -76,9 +75,11 @@ impl Objects {
     }
 
     /// What a stated configuration comes to, if a bucket may have it.
-    pub fn checked_lifecycle(&self, stated: Stated) -> Result<Configuration> {
+    pub fn checked_lifecycle(&self, mut stated: Stated) -> Result<Configuration> {
+        let minimum = || self.transition_minimum.as_str().to_owned();
+        stated.transition_default_minimum_object_size.get_or_insert_with(minimum);
         let id = || self.store.next_id(0).to_string();
-        let configuration = stated.check(id, |_| false)?;
+        let configuration = stated.check(id, |class| self.tiers.serving(Some(class)).is_some())?;
         if configuration.encode().len() > MAX_BYTES {
             let message = format!("The lifecycle configuration must not take more than {MAX_BYTES} bytes.");
             return Err(Refusal::invalid_request(message).into());
@@ -171,7 +172,11 @@ impl Objects {
                 Action::RemoveMarker | Action::RemoveNoncurrent => {
                     self.delete_version(view, VersionLabel::of(&version), &origin, Bypass::Nothing).await?
                 }
-                Action::Transition(_) | Action::AbortUpload => return Ok(Applied::Superseded),
+                Action::Transition(class) => {
+                    let queued = self.queue_transition(&view, &version, class).await?;
+                    return Ok(if queued { Applied::Done } else { Applied::Superseded });
+                }
+                Action::AbortUpload => return Ok(Applied::Superseded),
             };
             match decision {
                 Decision::Nothing(_) => return Ok(Applied::Superseded),
@@ -183,12 +188,6 @@ impl Objects {
             }
         }
         Err(contention())
-    }
-
-    /// A change that the server makes by itself.
-    fn server_origin(&self) -> Origin {
-        let id = self.store.next_id(0);
-        Origin::server(format!("{:016X}", id.order ^ id.salt))
     }
 
     /// The version that an item is about, and what it is now among the others of its key.

@@ -114,6 +114,7 @@ mod tests {
                 checksum: None,
                 attributes: Attributes::default(),
                 annotations: None,
+                restore: None,
             })
         } else {
             Content::DeleteMarker

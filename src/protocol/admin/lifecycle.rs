@@ -12,6 +12,7 @@ use super::Call;
 use crate::object::{BucketProgress, Explained, Judged, PageLimits, Planned, Position, Upcoming};
 use crate::protocol::error::{Failure, Result};
 use crate::rules::lifecycle::{Action, Configuration, State, Stated};
+use crate::tiers::{Access, Tier};
 
 /// What one request for a preview looks at.
 const PAGE: PageLimits = PageLimits { examined: 100_000, items: usize::MAX, time: Duration::from_millis(500) };
@@ -58,12 +59,33 @@ fn written(progress: &BucketProgress) -> Value {
     })
 }
 
-/// How each bucket with rules is doing.
+fn of_tier(tier: &Tier) -> Value {
+    let health = tier.health();
+    json!({
+        "kind": tier.settings.place.kind(),
+        "storageClasses": tier.settings.storage_classes,
+        "access": match tier.settings.access { Access::Instant => "instant", Access::Archive => "archive" },
+        "failure": health.failure,
+        "failingSince": health.failing_since.map(instant),
+        "retryAt": health.retry_at.map(instant),
+        "failures": health.failures,
+        "waiting": health.waiting,
+        "moved": health.moved,
+        "movedBytes": health.moved_bytes,
+        "restored": health.restored,
+        "released": health.released,
+        "strays": health.strays,
+    })
+}
+
+/// How each bucket with rules, and each tier, is doing.
 pub(super) async fn status(call: &Call<'_>) -> Result<Value> {
     let all = call.objects.lifecycle_progress().all();
     let buckets: serde_json::Map<String, Value> =
         all.iter().map(|(bucket, progress)| (bucket.clone(), written(progress))).collect();
-    Ok(json!({ "buckets": buckets }))
+    let tiers: serde_json::Map<String, Value> =
+        call.objects.tiers().iter().map(|tier| (tier.settings.name.clone(), of_tier(tier))).collect();
+    Ok(json!({ "buckets": buckets, "tiers": tiers }))
 }
 
 /// What the rules say of each version and upload of a key, and why.

@@ -45,6 +45,12 @@ pub enum DefaultMinimum {
 }
 
 impl DefaultMinimum {
+    /// Reads what [`Self::as_str`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::AllStorageClasses, Self::VariesByStorageClass].into_iter().find(|known| known.as_str() == text)
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

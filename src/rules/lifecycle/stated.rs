@@ -200,8 +200,7 @@ impl Stated {
 
     fn default_minimum(&self) -> Result<DefaultMinimum> {
         let Some(text) = &self.transition_default_minimum_object_size else { return Ok(DefaultMinimum::default()) };
-        let known = [DefaultMinimum::AllStorageClasses, DefaultMinimum::VariesByStorageClass];
-        known.into_iter().find(|known| known.as_str() == text).ok_or_else(|| {
+        DefaultMinimum::parse(text).ok_or_else(|| {
             let message = format!("Invalid TransitionDefaultMinimumObjectSize found: {text}");
             Refusal::invalid_request(message)
         })

@@ -158,6 +158,7 @@ impl Bench {
                 checksum: None,
                 attributes: Attributes::default(),
                 annotations: None,
+                restore: None,
             };
             let version = VersionRecord {
                 id: self.store.next_id(view.last_order()),

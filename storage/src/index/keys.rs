@@ -3,7 +3,7 @@
 //! An object key is escaped so that rows sort as S3 lists them (UTF-8 byte order) and no key's rows are a prefix of
 //! another's: `00` becomes `00 ff`, and `00 00` ends the key. All integers are big endian.
 
-use crate::types::{BucketId, ChunkId, ManifestId, UploadId, VersionId};
+use crate::types::{BucketId, ChunkId, ManifestId, RemoteId, UploadId, VersionId};
 
 const HEAD: u8 = 0x00;
 const VERSION: u8 = 0x01;
@@ -204,6 +204,8 @@ pub enum Child {
     Chunk(ChunkId),
     /// A manifest, of chunks or of parts.
     Manifest(ManifestId),
+    /// Data that a tier holds.
+    Remote(RemoteId),
 }
 
 /// What refers.
@@ -227,6 +229,7 @@ impl Child {
         let (tag, id) = match self {
             Self::Chunk(id) => (b'c', id.0),
             Self::Manifest(id) => (b'm', id.0),
+            Self::Remote(id) => (b'r', id.0),
         };
         let mut bytes = [tag; 33];
         bytes[1..].copy_from_slice(&id);
@@ -239,6 +242,7 @@ impl Child {
         match tag {
             b'c' => Some(Self::Chunk(ChunkId(id))),
             b'm' => Some(Self::Manifest(ManifestId(id))),
+            b'r' => Some(Self::Remote(RemoteId(id))),
             _ => None,
         }
     }
@@ -442,6 +446,74 @@ pub fn cursor(name: &str) -> Vec<u8> {
 #[must_use]
 pub fn worker_note(name: &str) -> Vec<u8> {
     [b"worker/", name.as_bytes()].concat()
+}
+
+/// Family `tiers`: data that a tier holds.
+#[must_use]
+pub fn remote(id: RemoteId) -> Vec<u8> {
+    tagged(b'r', &id.0)
+}
+
+/// Family `tiers`: an upload to a tier that is under way, by the name that its objects have there.
+#[must_use]
+pub fn remote_intent(name: &str) -> Vec<u8> {
+    tagged(b'i', name.as_bytes())
+}
+
+/// Family `tiers`: the prefix of all uploads that are under way.
+#[must_use]
+pub fn remote_intents() -> Vec<u8> {
+    vec![b'i']
+}
+
+/// Family `tiers`: objects that a tier holds and nothing refers to.
+#[must_use]
+pub fn remote_release(tier: &str, name: &str) -> Vec<u8> {
+    let mut row = remote_releases(tier);
+    row.extend_from_slice(name.as_bytes());
+    row
+}
+
+/// Family `tiers`: the prefix of a tier's such objects.
+#[must_use]
+pub fn remote_releases(tier: &str) -> Vec<u8> {
+    lane(b'x', tier)
+}
+
+/// Family `tiers`: the prefix of the tasks of a lane: those of one kind for one tier, or for one time.
+#[must_use]
+pub fn tasks(kind: u8, name: &str) -> Vec<u8> {
+    let mut row = tagged(b't', &[kind]);
+    escape(name.as_bytes(), &mut row);
+    row.extend_from_slice(&[0, 0]);
+    row
+}
+
+/// Family `tiers`: something to be done about a version.
+#[must_use]
+pub fn task(kind: u8, name: &str, bucket: BucketId, key: &str, order: u64) -> Vec<u8> {
+    let mut row = tasks(kind, name);
+    row.extend_from_slice(&object(bucket, key));
+    row.extend_from_slice(&order.to_be_bytes());
+    row
+}
+
+/// What the row key of a task names: its lane, and a version.
+#[must_use]
+pub fn parse_task(row: &[u8]) -> Option<(String, BucketId, String, u64)> {
+    let (name, rest) = unescape(row.get(2..)?)?;
+    let (bucket, rest) = rest.split_first_chunk()?;
+    let (key, order) = unescape(rest)?;
+    let text = |bytes| String::from_utf8(bytes).ok();
+    let order = u64::from_be_bytes(order.try_into().ok()?);
+    Some((text(name)?, BucketId(u64::from_be_bytes(*bucket)), text(key)?, order))
+}
+
+fn lane(tag: u8, name: &str) -> Vec<u8> {
+    let mut row = vec![tag];
+    escape(name.as_bytes(), &mut row);
+    row.extend_from_slice(&[0, 0]);
+    row
 }
 
 /// Family `identities`: a row of this kind, named by these parts. Each part is escaped and ended as an object key is.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Corruption, Result};
-use crate::types::{BucketId, ChunkId, ManifestId, Place, Timestamp, UploadId, VersionId};
+use crate::types::{BucketId, ChunkId, ManifestId, Place, RemoteId, Timestamp, UploadId, VersionId};
 
 /// A record with a stored layout.
 pub trait Record: Serialize + DeserializeOwned {
@@ -155,6 +155,8 @@ pub enum Data {
     },
     /// The parts of a multipart upload, or of an object that was appended to, listed by a manifest.
     Parts(ManifestId),
+    /// In a storage tier.
+    Remote(RemoteId),
 }
 
 /// The annotations of a version: one manifest lists them, and each change of one makes a new manifest.
@@ -215,6 +217,42 @@ pub struct ObjectRecord {
     pub attributes: Attributes,
     /// Its annotations.
     pub annotations: Option<Annotations>,
+    /// A copy that was asked back from an archive.
+    pub restore: Option<Restore>,
+}
+
+/// A copy of archived data that was asked back for some days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// When it was asked for.
+    pub requested: Timestamp,
+    /// How many days it is to stay.
+    pub days: u32,
+    /// The copy, once it is here.
+    pub copy: Option<RestoredCopy>,
+}
+
+/// A copy that is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredCopy {
+    /// Where its bytes are: those of the object as they are stored.
+    pub data: Data,
+    /// Until when it can be read.
+    pub expires: Timestamp,
+}
+
+impl ObjectRecord {
+    /// Where the bytes are read: in the restored copy, where there is one.
+    #[must_use]
+    pub fn readable(&self) -> Data {
+        self.restored().map_or(self.data, |copy| copy.data)
+    }
+
+    /// The restored copy.
+    #[must_use]
+    pub fn restored(&self) -> Option<RestoredCopy> {
+        self.restore.as_ref().and_then(|restore| restore.copy)
+    }
 }
 
 /// What a version is.
@@ -387,6 +425,33 @@ pub struct ChunkRecord {
     pub place: Place,
 }
 
+/// Objects in a storage tier that hold the bytes of one chunk, or of one list of chunks. Byte `n` is in the object
+/// number `n / piece_bytes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteRecord {
+    /// The tier's name.
+    pub tier: String,
+    /// What the objects are called there, before a dot and their number.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes in each object but the last.
+    pub piece_bytes: u32,
+    /// Bytes that each checksum but the last is of. Divides `piece_bytes`.
+    pub block_bytes: u32,
+    /// CRC32C of each block, little endian.
+    pub blocks: Vec<[u8; 4]>,
+}
+
+/// Objects that a tier may hold: those of an upload that is under way, or that nothing refers to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteObjects {
+    /// The tier's name.
+    pub tier: String,
+    /// How many there are.
+    pub pieces: u32,
+}
+
 /// Who refers, in words that a damage report can print: the value of a reference row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referrer {
@@ -415,6 +480,7 @@ records! {
     CompletedUpload: "uploads", ManifestRoot: "manifests", ManifestPage: "manifests", ChunkRecord: "chunks", Referrer: "refs", Tags: "buckets",
     DeadLetter: "outbox",
     RenameRecord: "uploads",
+    RemoteRecord: "tiers", RemoteObjects: "tiers",
 }
 
 #[cfg(test)]
@@ -440,6 +506,7 @@ mod tests {
                     ..Attributes::default()
                 },
                 annotations: None,
+                restore: None,
             }),
         }
     }
@@ -450,7 +517,7 @@ mod tests {
         golden.extend([0xab; 16]);
         golden.extend([0, 2]);
         golden.extend([0xcd; 32]);
-        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0\x01\x01\x02\xaa\xbb\0");
+        golden.extend(b"\0\x01\x0ccontent-type\x03a/b\0\0\0\x01\x01\x02\xaa\xbb\0\0");
         assert_eq!(version().encode(), golden);
         assert_eq!(VersionRecord::decode(&golden).unwrap(), version());
     }

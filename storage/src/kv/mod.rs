@@ -54,11 +54,13 @@ pub enum Family {
     Outbox = 12,
     /// Users, keys, policies, roles, sessions.
     Identities = 13,
+    /// Data that storage tiers hold, and what is to be done about it.
+    Tiers = 14,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Buckets,
         Self::Current,
         Self::Versions,
@@ -72,6 +74,7 @@ impl Family {
         Self::System,
         Self::Outbox,
         Self::Identities,
+        Self::Tiers,
     ];
 
     /// Its name on disk and in messages.
@@ -91,6 +94,7 @@ impl Family {
             Self::System => "system",
             Self::Outbox => "outbox",
             Self::Identities => "identities",
+            Self::Tiers => "tiers",
         }
     }
 }

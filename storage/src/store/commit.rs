@@ -60,6 +60,16 @@ pub enum Change {
         /// The new list, and what it needs.
         staged: Option<Staged>,
     },
+    /// The bytes of a version, or of its restored copy, are elsewhere: its record, with the same id, and the new data,
+    /// if there is any. What it no longer names is released.
+    Move {
+        /// The record with the new place.
+        version: VersionRecord,
+        /// The record as it was read.
+        was: VersionRecord,
+        /// The data that is new.
+        staged: Option<Staged>,
+    },
 }
 
 /// Changes of one key that are committed together.
@@ -133,6 +143,17 @@ impl Edit {
         self.limits.push((figure, max));
     }
 
+    /// Notes something to be done about a version, in the same commit.
+    pub fn add_task(&mut self, task: &super::Task) {
+        self.extra.put(Family::Tiers, task.row(), task.note.clone());
+    }
+
+    /// Ends what was to be done about a version, in the same commit. Requires that it is noted as it was read.
+    pub fn end_task(&mut self, task: &super::Task) {
+        self.extra.check_unchanged(Family::Tiers, task.row(), Some(Bytes::from(task.note.clone())));
+        self.extra.delete(Family::Tiers, task.row());
+    }
+
     pub(super) fn batch(&self, store: &Store) -> Batch {
         let view = &self.view;
         let (bucket, key) = (view.bucket.id, view.key.as_str());
@@ -198,10 +219,22 @@ impl Rows<'_> {
                 self.put_noncurrent(version);
             }
             Change::Annotate { version, was, staged } => self.annotate(version, was, staged.as_ref()),
+            Change::Move { version, was, staged } => self.move_data(version, was, staged.as_ref()),
         }
     }
 
-    fn annotate(&mut self, version: &VersionRecord, was: &VersionRecord, staged: Option<&Staged>) {
+    fn move_data(&mut self, version: &VersionRecord, was: &VersionRecord, staged: Option<&Staged>) {
+        self.replace(version, was);
+        if let Some(staged) = staged {
+            staged.add_rows(&mut self.batch, Parent::Version(version.id), (self.view.bucket.id, &self.view.key));
+        }
+        let kept = children_of(version);
+        for child in children_of(was).into_iter().flatten().filter(|child| !kept.contains(&Some(*child))) {
+            self.drop_child(child, version);
+        }
+    }
+
+    fn replace(&mut self, version: &VersionRecord, was: &VersionRecord) {
         if self.view.current.as_ref().is_some_and(|current| current.id == version.id) {
             self.batch.put(Family::Current, self.current_key(), version.encode());
         } else {
@@ -209,6 +242,15 @@ impl Rows<'_> {
             self.batch.check_unchanged(Family::Versions, self.version_key(version), was);
             self.put_noncurrent(version);
         }
+    }
+
+    fn drop_child(&mut self, child: Child, version: &VersionRecord) {
+        self.batch.delete(Family::Refs, keys::reference(child, Parent::Version(version.id)));
+        self.store.note_candidate(&mut self.batch, Candidate::Child(child));
+    }
+
+    fn annotate(&mut self, version: &VersionRecord, was: &VersionRecord, staged: Option<&Staged>) {
+        self.replace(version, was);
         self.drop_annotations(was);
         if let Some(staged) = staged {
             staged.add_rows(&mut self.batch, Parent::Version(version.id), (self.view.bucket.id, &self.view.key));
@@ -262,9 +304,8 @@ impl Rows<'_> {
         if *data == Data::Inline {
             self.batch.delete(Family::Inline, keys::inline(self.view.bucket.id, &self.view.key, version.id.order));
         }
-        if let Some(child) = root_child(*data) {
-            self.batch.delete(Family::Refs, keys::reference(child, Parent::Version(version.id)));
-            self.store.note_candidate(&mut self.batch, Candidate::Child(child));
+        for child in children_of(version).into_iter().flatten() {
+            self.drop_child(child, version);
         }
     }
 
@@ -284,6 +325,14 @@ impl Rows<'_> {
     fn count_objects(&mut self, delta: i64) {
         self.batch.add(Family::Counters, keys::usage(self.view.bucket.id, Usage::Objects), delta);
     }
+}
+
+/// What a version refers to: its data, and its restored copy.
+fn children_of(version: &VersionRecord) -> [Option<Child>; 2] {
+    let object = version.object();
+    let data = object.and_then(|object| root_child(object.data));
+    let copy = object.and_then(ObjectRecord::restored).and_then(|copy| root_child(copy.data));
+    [data, copy.filter(|copy| data != Some(*copy))]
 }
 
 fn annotations_of(version: &VersionRecord) -> Option<Annotations> {
@@ -343,7 +392,9 @@ impl Edit {
 
     fn into_staged(self) -> Option<Staged> {
         self.changes.into_iter().find_map(|change| match change {
-            Change::PutCurrent(_, staged) | Change::Annotate { staged: Some(staged), .. } => Some(staged),
+            Change::PutCurrent(_, staged)
+            | Change::Annotate { staged: Some(staged), .. }
+            | Change::Move { staged: Some(staged), .. } => Some(staged),
             _ => None,
         })
     }
@@ -351,7 +402,9 @@ impl Edit {
     async fn refresh_staged(&mut self, store: &Store) -> Result<bool> {
         let mut changed = false;
         for change in &mut self.changes {
-            if let Change::PutCurrent(_, staged) | Change::Annotate { staged: Some(staged), .. } = change
+            if let Change::PutCurrent(_, staged)
+            | Change::Annotate { staged: Some(staged), .. }
+            | Change::Move { staged: Some(staged), .. } = change
                 && staged.may_conflict()
             {
                 changed |= staged.refresh(store).await?;
@@ -366,7 +419,7 @@ impl Edit {
             match change {
                 Change::PutCurrent(_, staged) => staged.note_committed(store),
                 Change::RemoveCurrent | Change::RemoveNoncurrent(_) => removed = true,
-                Change::Annotate { staged, .. } => {
+                Change::Annotate { staged, .. } | Change::Move { staged, .. } => {
                     removed = true;
                     if let Some(staged) = staged {
                         staged.note_committed(store);

@@ -25,13 +25,15 @@ mod read;
 mod rename;
 mod segments;
 mod staged;
+mod tiers;
 mod time;
 mod uploads;
 mod workers;
 mod write;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -51,6 +53,7 @@ pub use rename::RenameToken;
 pub use segments::segments_in_use;
 pub use staged::Staged;
 pub(crate) use staged::root_child;
+pub use tiers::{MoveTask, RemoteListed, Task, TaskKind};
 pub use uploads::{Completion, OpenUpload};
 pub use write::DataWriter;
 
@@ -63,6 +66,7 @@ use crate::kv::{Batch, Cached, Commit, Family, Kv, Scan, Visit};
 use crate::md5::Md5Lanes;
 use crate::pins::Pins;
 use crate::pool::WorkerPool;
+use crate::remote::Remote;
 use crate::types::{BucketId, VersionClock, VersionId};
 
 /// Objects up to this many bytes live in the index, beside their record: one sync in all.
@@ -102,6 +106,8 @@ pub struct Store {
     pub(crate) clock: VersionClock,
     pub(crate) garbage_noted: Notify,
     pub(crate) outbox_grown: watch::Sender<()>,
+    pub(crate) tiers_noted: Notify,
+    remotes: OnceLock<BTreeMap<String, Arc<dyn Remote>>>,
     latest: time::LatestTime,
     hashes: Arc<WorkerPool>,
     md5: Md5Lanes,
@@ -136,6 +142,8 @@ impl Store {
             clock: VersionClock::default(),
             garbage_noted: Notify::new(),
             outbox_grown: watch::Sender::new(()),
+            tiers_noted: Notify::new(),
+            remotes: OnceLock::new(),
             hashes: Arc::new(WorkerPool::new("hash", limits.hash_threads, QUEUED_JOBS)?),
             // Eight streams in one thread are as fast as six threads: half of the cores are enough for all of them.
             md5: Md5Lanes::new(limits.hash_threads / 2)?,

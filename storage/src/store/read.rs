@@ -17,7 +17,7 @@ use crate::index::keys::{self, Child};
 use crate::index::records::{CHUNKS_IN_PAGE, ChunkRecord, Data, ManifestPage, ManifestRoot};
 use crate::kv::Family;
 use crate::pins::Pin as Kept;
-use crate::types::{ChunkId, ManifestId, Place};
+use crate::types::{ChunkId, ManifestId, Place, RemoteId};
 
 /// Chunks of one reader that are read ahead of the client.
 const READ_AHEAD: usize = 1;
@@ -141,6 +141,7 @@ impl Store {
                 record.map(|record| Some(record.place))
             }
             Child::Manifest(id) => self.get(Family::Manifests, keys::manifest(id)).await?.map(|_| None),
+            Child::Remote(id) => self.get(Family::Tiers, keys::remote(id)).await?.map(|_| None),
         };
         Ok(place.map(|place| DataReader { store: Arc::clone(self), data, size, kept: Some(kept), place }))
     }
@@ -238,12 +239,21 @@ impl Walk<'_> {
             Data::Chunk(id) => self.chunk(id, range).await,
             Data::Manifest { id, chunk_bytes } => self.chunks(id, u64::from(chunk_bytes), range).await,
             Data::Parts(id) => self.parts(id, range).await,
+            Data::Remote(id) => self.remote(id, range).await,
         }
     }
 
     async fn chunk(&self, id: ChunkId, range: Range<u64>) -> Result<(), Stop> {
         let bytes = self.store.read_chunk(id, chunk_range(range)).await?;
         self.sender.send(Ok(bytes)).await.map_err(|_| Stop::ReceiverGone)
+    }
+
+    async fn remote(&self, id: RemoteId, range: Range<u64>) -> Result<(), Stop> {
+        let mut reading = self.store.remote_reading(id, range).await?;
+        while let Some(bytes) = reading.next().await? {
+            self.sender.send(Ok(bytes)).await.map_err(|_| Stop::ReceiverGone)?;
+        }
+        Ok(())
     }
 
     async fn chunks(&self, id: ManifestId, chunk_bytes: u64, range: Range<u64>) -> Result<(), Stop> {
@@ -281,6 +291,7 @@ impl Walk<'_> {
                         Data::Manifest { id, chunk_bytes } => self.chunks(id, u64::from(chunk_bytes), within).await?,
                         // A group of parts, in the list of an object that was appended to.
                         Data::Parts(group) => Box::pin(self.parts(group, within)).await?,
+                        Data::Remote(id) => self.remote(id, within).await?,
                         Data::Empty | Data::Inline => {}
                     }
                 }

@@ -185,6 +185,7 @@ pub(crate) fn root_child(data: Data) -> Option<Child> {
         Data::Empty | Data::Inline => None,
         Data::Chunk(id) => Some(Child::Chunk(id)),
         Data::Manifest { id, .. } | Data::Parts(id) => Some(Child::Manifest(id)),
+        Data::Remote(id) => Some(Child::Remote(id)),
     }
 }
 

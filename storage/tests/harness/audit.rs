@@ -170,6 +170,7 @@ impl Needed<'_> {
             Data::Empty | Data::Inline => return Ok(()),
             Data::Chunk(id) => Child::Chunk(id),
             Data::Manifest { id, .. } | Data::Parts(id) => Child::Manifest(id),
+            Data::Remote(id) => Child::Remote(id),
         };
         self.child(child, parent)
     }
@@ -182,6 +183,7 @@ impl Needed<'_> {
                 return Ok(());
             }
             Child::Manifest(id) => id,
+            Child::Remote(_) => return Ok(()),
         };
         if !self.manifests.insert(keys::manifest(id)) {
             return Ok(());

@@ -95,6 +95,7 @@ impl Client {
     async fn put_edit(&self, view: KeyView, staged: Staged) -> Result<(Edit, VersionRecord)> {
         let object = ObjectRecord {
             annotations: None,
+            restore: None,
             size: staged.size(),
             etag: ETag { md5: [0; 16], parts: None },
             data: staged.data(),
