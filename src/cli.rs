@@ -12,6 +12,7 @@ mod health;
 mod iam;
 mod keys;
 mod lifecycle;
+mod scrub;
 pub mod serve;
 
 pub use compose::compose;
@@ -78,6 +79,9 @@ enum Command {
     /// See what lifecycle rules did, will do, and why
     #[command(subcommand)]
     Lifecycle(lifecycle::LifecycleCommand),
+    /// See what scrubbing found damaged, or begin a pass now
+    #[command(subcommand)]
+    Scrub(scrub::ScrubCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -111,6 +115,7 @@ where
         Command::Doctor(args) => doctor::run(args),
         Command::Events(command) => events::run(command),
         Command::Lifecycle(command) => lifecycle::run(command),
+        Command::Scrub(command) => scrub::run(command),
     }
 }
 

@@ -53,6 +53,7 @@ const DAY_SECONDS: u32 = 86_400;
 const GRACE_PERIOD: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 const BLOCK_CACHE_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(8)..=ByteSize::gib(1_024);
 const CHUNK_SIZE: RangeInclusive<ByteSize> = ByteSize::kib(256)..=ByteSize::mib(8);
+const SCRUB_RATE: RangeInclusive<ByteSize> = ByteSize::mib(1)..=ByteSize::gib(16);
 const SEGMENT_SIZE: RangeInclusive<ByteSize> = ByteSize::mib(64)..=ByteSize::gib(2);
 /// A frame carries one checksum per block of this size, so chunks are whole numbers of blocks.
 const BLOCK_SIZE: ByteSize = ByteSize::kib(64);
@@ -115,6 +116,10 @@ pub struct StorageConfig {
     pub segment_size: ByteSize,
     /// How chunks are read from the drives.
     pub io_engine: EngineChoice,
+    /// Bytes that scrubbing reads in a second.
+    pub scrub_rate: ByteSize,
+    /// From the beginning of a scrubbing pass to that of the next; `None` if passes begin only when they are asked for.
+    pub scrub_interval: Option<Duration>,
 }
 
 /// PEM files of the certificate chain and its private key.
@@ -287,7 +292,25 @@ fn storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
             io_engine,
             Ok(EngineChoice::Auto),
         )?,
+        scrub_rate: parsed_or(
+            layers.scalar("storage", "scrub_rate", |raw| &raw.storage.scrub_rate),
+            |text| size_within(text, &SCRUB_RATE),
+            Ok(ByteSize::mib(32)),
+        )?,
+        scrub_interval: parsed_or(
+            layers.scalar("storage", "scrub_interval", |raw| &raw.storage.scrub_interval),
+            scrub_interval,
+            Ok(Some(Duration::from_hours(7 * 24))),
+        )?,
     })
+}
+
+fn scrub_interval(text: &str) -> Result<Option<Duration>, String> {
+    if text == "never" {
+        return Ok(None);
+    }
+    let interval = parse_duration(text).map_err(|error| format!("{error}, or \"never\""))?;
+    if interval < Duration::from_mins(1) { Err("must be at least 1m".to_owned()) } else { Ok(Some(interval)) }
 }
 
 fn io_engine(text: &str) -> Result<EngineChoice, String> {

@@ -27,6 +27,7 @@ use crate::workers::compaction::CompactionWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
 use crate::workers::lifecycle::{self, LifecycleWorker, Pace};
+use crate::workers::scrub::{self, ScrubWorker};
 use crate::workers::sessions::SessionsWorker;
 use crate::workers::tiering::{self, TieringWorker};
 
@@ -71,6 +72,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let access_logs = AccessLogsWorker::start(&objects, access_log.clone(), config.access_log.interval);
     let lifecycle = start_lifecycle(&objects, config.lifecycle.calendar, &access_log, &metrics);
     let tiering = start_tiering(&objects, &metrics).await?;
+    let scrub = start_scrub(&objects, &config.storage, &metrics);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         website_domains: config.website.domains.clone(),
@@ -96,6 +98,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let close = Box::pin(async move {
         lifecycle.stop().await;
         tiering.stop().await;
+        scrub.stop().await;
         compaction.stop().await;
         garbage.stop().await;
         sessions.stop().await;
@@ -157,6 +160,15 @@ async fn start_tiering(objects: &Objects, metrics: &Metrics) -> Result<TieringWo
     let measured = Arc::clone(objects.tiers());
     metrics.add_labelled_source(move || tiering::gauges(&measured));
     Ok(TieringWorker::start(objects).await?)
+}
+
+fn start_scrub(objects: &Objects, config: &StorageConfig, metrics: &Metrics) -> ScrubWorker {
+    let progress = Arc::clone(objects.scrub_progress());
+    metrics.add_source(move || progress.gauges());
+    let requests = metrics.clone();
+    let busy = Arc::new(move || requests.requests_in_flight() > 0);
+    let pace = scrub::Pace { rate: config.scrub_rate.0, interval: config.scrub_interval, busy };
+    ScrubWorker::start(objects.store(), objects.scrub_progress(), pace)
 }
 
 /// The operations, with the keyring if one is configured; then no core dump is made that would hold its keys.

@@ -27,6 +27,7 @@ mod put;
 mod quota;
 mod rename;
 mod restore;
+mod scrub;
 mod sealed;
 mod tagging;
 mod tiering;
@@ -63,6 +64,7 @@ pub use put::{PutObject, Written};
 pub use quota::BucketUsage;
 pub use rename::RenameObject;
 pub use restore::{RestoreObject, Restoring};
+pub use scrub::{DamageReport, ScrubProgress, ScrubState};
 pub use tiering::TaskEnd;
 
 use crate::accounts::Accounts;
@@ -105,6 +107,7 @@ pub struct Objects {
     websites: Arc<website::WebsiteCache>,
     lifecycles: Arc<lifecycle::LifecycleCache>,
     lifecycle_progress: Arc<Progress>,
+    scrubbing: Arc<ScrubProgress>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -134,6 +137,7 @@ impl Objects {
             websites: Arc::new(website::cache()),
             lifecycles: Arc::new(lifecycle::cache()),
             lifecycle_progress: Arc::default(),
+            scrubbing: Arc::default(),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
             default_retentions: Arc::new(object_lock::cache()),

@@ -5,5 +5,6 @@ pub mod compaction;
 pub mod events;
 pub mod garbage;
 pub mod lifecycle;
+pub mod scrub;
 pub mod sessions;
 pub mod tiering;

@@ -239,21 +239,23 @@ impl Store {
         Ok(unreadable)
     }
 
-    async fn examine_chunk(&self, id: ChunkId, place: Place, depth: Depth) -> Result<()> {
-        let wanted = match depth {
-            Depth::Frames => 0..place.length.min(1),
-            Depth::Everything => 0..place.length,
+    pub(crate) async fn examine_chunk(&self, id: ChunkId, place: Place, depth: Depth) -> Result<()> {
+        let read = async |place: Place| match depth {
+            Depth::Frames => self.chunks.read(id, place, 0..place.length.min(1)).await,
+            Depth::Everything => self.chunks.read_stored(id, place).await,
         };
-        let bytes = match self.chunks.read(id, place, wanted.clone()).await {
+        let bytes = match read(place).await {
             // It moved; or its place is of a use of the segment that has ended.
             Err(StoreError::Conflict) => {
                 let row = self.get(Family::Chunks, keys::chunk(id)).await?;
                 match row.map(|row| ChunkRecord::decode(&row)).transpose()? {
-                    Some(record) if record.place != place => self.chunks.read(id, record.place, wanted).await?,
+                    Some(record) if record.place != place => read(record.place).await?,
                     Some(_) => return Err(Corruption::Chunk { id, place, what: "its space was used again" }.into()),
                     None => return Ok(()),
                 }
             }
+            // Removed since its row was read.
+            Err(_) if self.get(Family::Chunks, keys::chunk(id)).await?.is_none() => return Ok(()),
             outcome => outcome?,
         };
         if depth == Depth::Everything && self.hash_pool().run(move || ChunkId::of(&bytes)).await != id {

@@ -6,6 +6,7 @@
 //! | [`gc`] | the collector: the only code that frees space |
 //! | [`compact`] | moves live chunks out of segments that are mostly dead |
 //! | [`doctor`] | what can be read, object by object, and what can be put right |
+//! | [`scrub`] | reads everything again, at a pace, and names what is damaged |
 //! | [`index`] | keys and records of the metadata, pure |
 //! | [`kv`] | the metadata engine: an ordered key-value store with conditional commits |
 //! | [`chunks`] | the chunk store: frames in recycled segments |
@@ -40,6 +41,7 @@ pub mod md5;
 mod pins;
 pub mod pool;
 pub mod remote;
+pub mod scrub;
 pub mod store;
 pub mod types;
 

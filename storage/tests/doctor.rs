@@ -15,6 +15,7 @@ use storage::disk::sim::SimDisk;
 use storage::doctor::{Depth, Examined, Summary};
 use storage::kv::memory::MemoryKv;
 use storage::kv::{Batch, Family, Kv};
+use storage::types::ChunkId;
 use storage::{Store, StoreError};
 
 const SEGMENT: u32 = 64 << 10;
@@ -161,5 +162,59 @@ fn a_lost_chunk_index_is_named_and_written_anew_from_the_segments() {
         // Once more changes nothing.
         let again = opened.store.rebuild_chunk_index().await.unwrap();
         assert_eq!((again.chunks, again.counters), (0, 0));
+    });
+}
+
+/// A whole pass in steps of a few chunks: what it found damaged, and how many notes it wrote and removed.
+async fn scrubbed(store: &Arc<Store>) -> (BTreeSet<ChunkId>, u64, u64) {
+    let (mut found, mut noted, mut healed, mut after, mut chunks) = (BTreeSet::new(), 0, 0, None, 0);
+    loop {
+        let step = store.scrub(after, 3, u64::from(2 * CHUNK)).await.unwrap();
+        assert!(step.chunks <= 3, "{step:?}");
+        found.extend(step.damaged.iter().map(|(id, _)| *id));
+        (noted, healed, chunks) = (noted + step.noted, healed + step.healed, chunks + step.chunks);
+        match step.next {
+            Some(next) => {
+                assert!(after < Some(next), "it goes on");
+                after = Some(next);
+            }
+            None => break,
+        }
+    }
+    assert_eq!(chunks, store.examine(Depth::Frames, &mut |_| ()).await.unwrap().chunks, "every chunk once");
+    (found, noted, healed)
+}
+
+#[test]
+fn scrubbing_notes_what_is_damaged_with_what_it_hits_until_it_is_healed() {
+    runtime().block_on(async {
+        let (disk, kv) = filled().await;
+        let opened = open(&disk, &kv);
+        assert_eq!(scrubbed(&opened.store).await, (BTreeSet::new(), 0, 0));
+        assert!(opened.store.damages(None, 10).await.unwrap().is_empty());
+        for at in [8_192 + 20_000, 8_192 + 40_000] {
+            assert!(disk.flip("segment-00000001", at, 1));
+        }
+        let (found, noted, healed) = scrubbed(&opened.store).await;
+        assert_eq!((found.len(), noted, healed), (2, 2, 0));
+        // Once more notes nothing again.
+        assert_eq!(scrubbed(&opened.store).await, (found.clone(), 0, 0));
+        let noted = opened.store.damages(None, 10).await.unwrap();
+        assert_eq!(noted.iter().map(|one| one.chunk).collect::<BTreeSet<_>>(), found);
+        assert_eq!(opened.store.damages(Some(noted[0].chunk), 10).await.unwrap(), noted[1..], "page by page");
+        let mut named = BTreeSet::new();
+        for damaged in &noted {
+            let (hits, is_whole) = opened.store.hit_by(damaged.chunk, 100).await.unwrap();
+            assert!(is_whole && damaged.why.contains("checksum"), "{damaged:?}");
+            named.extend(hits.into_iter().filter(|hit| hit.bucket == "bucket").map(|hit| hit.key));
+        }
+        named.remove("open");
+        assert_eq!(named, unreadable(&opened.store).await, "exactly the objects that cannot be read");
+        assert!(!named.is_empty());
+        for at in [8_192 + 20_000, 8_192 + 40_000] {
+            assert!(disk.flip("segment-00000001", at, 1));
+        }
+        assert_eq!(scrubbed(&opened.store).await, (BTreeSet::new(), 0, 2));
+        assert!(opened.store.damages(None, 10).await.unwrap().is_empty());
     });
 }

@@ -7,6 +7,7 @@
 //! | `quotas` | buckets' quotas and usage |
 //! | `event_targets` | where events can go |
 //! | `lifecycle` | what lifecycle rules did, will do, and why |
+//! | `scrub` | what scrubbing found, and a pass now |
 //! | `events` | how they are delivered, sending again, dead letters |
 //!
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
@@ -16,6 +17,7 @@ mod event_targets;
 mod events;
 mod lifecycle;
 mod quotas;
+mod scrub;
 mod table;
 
 use std::borrow::Cow;

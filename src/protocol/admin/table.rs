@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, event_targets, events, lifecycle, quotas};
+use super::{Call, event_targets, events, lifecycle, quotas, scrub};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -53,6 +53,9 @@ endpoints! {
     POST "buckets/{bucket}/lifecycle/preview" PreviewLifecycle, OwnerToo: lifecycle::preview;
     GET "lifecycle" GetLifecycle, Operator: lifecycle::status;
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
+    GET "scrub" GetScrub, Operator: scrub::status;
+    POST "scrub" StartScrub, Operator: scrub::start;
+    GET "scrub/damages" ListScrubDamages, Operator: scrub::damages;
     GET "event-targets" ListEventTargets, Operator: event_targets::list;
     PUT "event-targets/{name}" PutEventTarget, Operator: event_targets::put;
     DELETE "event-targets/{name}" DeleteEventTarget, Operator: event_targets::remove;

@@ -268,6 +268,15 @@ impl Drop for LocalChunks {
     }
 }
 
+/// Where bytes may be read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// Memory or disk.
+    Anywhere,
+    /// The disk itself.
+    Disk,
+}
+
 /// A chunk with its checksums.
 struct Prepared {
     id: ChunkId,
@@ -336,7 +345,7 @@ impl Core {
         self.lanes.get(usize::from(place.drive)).is_some_and(|lane| lane.drive.disk.engine() == Engine::Uring)
     }
 
-    async fn read(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
+    async fn read(&self, id: ChunkId, place: Place, range: &Range<u32>, from: From) -> Result<Bytes> {
         let damaged = |what| StoreError::Corrupt(Corruption::Chunk { id, place, what });
         let Some(lane) = self.lanes.get(usize::from(place.drive)) else {
             return Err(damaged("the drive is missing"));
@@ -352,12 +361,38 @@ impl Core {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        reader::read(&guard, &self.buffers, &self.recent, id, place, range).await
+        match from {
+            From::Anywhere => reader::read(&guard, &self.buffers, &self.recent, id, place, range).await,
+            From::Disk => reader::read_stored(&guard, &self.buffers, id, place, range).await,
+        }
+    }
+
+    /// Reads where reads wait: on the spot, for a ring, or on a thread.
+    fn read_from(core: Arc<Self>, id: ChunkId, place: Place, range: Range<u32>, from: From) -> ChunkFuture<Bytes> {
+        Box::pin(async move {
+            match &core.readers {
+                None => core.read_blocking(id, place, &range, from),
+                Some(readers) => {
+                    if from == From::Anywhere
+                        && let Some(bytes) = core.read_on_the_spot(id, place, &range)
+                    {
+                        return Ok(bytes);
+                    }
+                    if core.has_ring(&place) {
+                        let permit = core.ring_reads.acquire().await;
+                        let _permit = permit.map_err(|_| StoreError::Closed)?;
+                        return core.read(id, place, &range, from).await;
+                    }
+                    let reading = Arc::clone(&core);
+                    readers.run(move || reading.read_blocking(id, place, &range, from)).await
+                }
+            }
+        })
     }
 
     /// As [`Core::read`] where all disks block: waits on this thread.
-    fn read_blocking(&self, id: ChunkId, place: Place, range: &Range<u32>) -> Result<Bytes> {
-        reader::now(self.read(id, place, range))
+    fn read_blocking(&self, id: ChunkId, place: Place, range: &Range<u32>, from: From) -> Result<Bytes> {
+        reader::now(self.read(id, place, range, from))
             .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::WouldBlock).into()))
     }
 
@@ -422,24 +457,11 @@ impl ChunkStore for LocalChunks {
     }
 
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes> {
-        let core = Arc::clone(&self.core);
-        Box::pin(async move {
-            match &core.readers {
-                None => core.read_blocking(id, place, &range),
-                Some(readers) => {
-                    if let Some(bytes) = core.read_on_the_spot(id, place, &range) {
-                        return Ok(bytes);
-                    }
-                    if core.has_ring(&place) {
-                        let permit = core.ring_reads.acquire().await;
-                        let _permit = permit.map_err(|_| StoreError::Closed)?;
-                        return core.read(id, place, &range).await;
-                    }
-                    let reading = Arc::clone(&core);
-                    readers.run(move || reading.read_blocking(id, place, &range)).await
-                }
-            }
-        })
+        Core::read_from(Arc::clone(&self.core), id, place, range, From::Anywhere)
+    }
+
+    fn read_stored(&self, id: ChunkId, place: Place) -> ChunkFuture<Bytes> {
+        Core::read_from(Arc::clone(&self.core), id, place, 0..place.length, From::Disk)
     }
 
     fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes> {

@@ -93,6 +93,11 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// place, or none, since the caller looked. The caller looks again; if it finds the same place, the chunk is lost.
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes>;
 
+    /// As [`ChunkStore::read`] of the whole chunk, from the disk itself whatever memory has of it.
+    fn read_stored(&self, id: ChunkId, place: Place) -> ChunkFuture<Bytes> {
+        self.read(id, place, 0..place.length)
+    }
+
     /// As [`ChunkStore::read`], if that takes no disk: `None` also when the range is large (over 128 KiB), has moved or
     /// is damaged, all of which [`ChunkStore::read`] finds out.
     fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes>;

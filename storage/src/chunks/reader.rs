@@ -93,14 +93,34 @@ pub async fn read(
         Err(Failure::Damage(_)) => attempt(Source::Disk).await,
         outcome => outcome,
     };
-    outcome.map_err(|failure| match failure {
+    outcome.map_err(|failure| refused(failure, guard, id, place))
+}
+
+/// As [`read`], from the disk itself.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_stored(
+    guard: &ReadGuard,
+    buffers: &Arc<BufferPool>,
+    id: ChunkId,
+    place: Place,
+    range: &Range<u32>,
+) -> Result<Bytes> {
+    let wanted = range.start as usize..range.end as usize;
+    let outcome = Reading { guard, buffers, id, place, source: Source::Disk }.read(&wanted).await;
+    outcome.map_err(|failure| refused(failure, guard, id, place))
+}
+
+fn refused(failure: Failure, guard: &ReadGuard, id: ChunkId, place: Place) -> StoreError {
+    match failure {
         Failure::NotResident => StoreError::Io(io::ErrorKind::WouldBlock.into()),
         Failure::Io(error) => StoreError::Io(error),
         Failure::Damage(damage) => {
             guard.drive().stats.damaged_reads.fetch_add(1, Ordering::Relaxed);
             StoreError::Corrupt(Corruption::Chunk { id, place, what: damage.what() })
         }
-    })
+    }
 }
 
 enum Failure {

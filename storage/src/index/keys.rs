@@ -276,6 +276,22 @@ pub fn reference(child: Child, parent: Parent) -> Vec<u8> {
     row
 }
 
+/// Who refers, of a row of [`reference`].
+#[must_use]
+pub fn parse_reference(row: &[u8]) -> Option<Parent> {
+    let (tag, id) = row.get(33..)?.split_first()?;
+    match tag {
+        b'v' => Some(Parent::Version(VersionId::from_bytes(id.try_into().ok()?))),
+        b'm' => Some(Parent::Manifest(ManifestId(id.try_into().ok()?))),
+        b'p' => {
+            let (upload, number) = id.split_first_chunk::<16>()?;
+            let number = u16::from_be_bytes(number.try_into().ok()?);
+            Some(Parent::Part { upload: VersionId::from_bytes(*upload), number })
+        }
+        _ => None,
+    }
+}
+
 /// What the garbage collector is asked to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidate {
@@ -514,6 +530,24 @@ fn lane(tag: u8, name: &str) -> Vec<u8> {
     escape(name.as_bytes(), &mut row);
     row.extend_from_slice(&[0, 0]);
     row
+}
+
+/// Family `system`: the prefix of all chunks that scrubbing found damaged.
+#[must_use]
+pub fn damages() -> Vec<u8> {
+    b"damage/".to_vec()
+}
+
+/// Family `system`: a chunk that scrubbing found damaged.
+#[must_use]
+pub fn damage(chunk: ChunkId) -> Vec<u8> {
+    [damages().as_slice(), &chunk.0].concat()
+}
+
+/// The inverse of [`damage`].
+#[must_use]
+pub fn parse_damage(row: &[u8]) -> Option<ChunkId> {
+    row.strip_prefix(b"damage/")?.try_into().ok().map(ChunkId)
 }
 
 /// Family `identities`: a row of this kind, named by these parts. Each part is escaped and ended as an object key is.

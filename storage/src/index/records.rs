@@ -459,6 +459,15 @@ pub struct Referrer {
     pub object: Option<(BucketId, String)>,
 }
 
+/// A chunk that scrubbing found damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamageRecord {
+    /// When it was first found.
+    pub found: Timestamp,
+    /// Why it cannot be read.
+    pub why: String,
+}
+
 /// An event that a target was not given, or would not take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
@@ -479,6 +488,7 @@ records! {
     BucketRecord: "buckets", VersionRecord: "versions", Head: "versions", UploadRecord: "uploads", PartRecord: "uploads",
     CompletedUpload: "uploads", ManifestRoot: "manifests", ManifestPage: "manifests", ChunkRecord: "chunks", Referrer: "refs", Tags: "buckets",
     DeadLetter: "outbox",
+    DamageRecord: "system",
     RenameRecord: "uploads",
     RemoteRecord: "tiers", RemoteObjects: "tiers",
 }
