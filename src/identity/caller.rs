@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::accounts::Account;
-use crate::rules::iam::{self, Named, Policies, Policy, Principal, Request, Verdict};
+use crate::rules::iam::{self, Head, Named, Policies, Policy, Principal, Request, Scope, Verdict};
 
 /// The canonical id by which AWS names anonymous requesters.
 const ANONYMOUS_CANONICAL_ID: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
@@ -15,9 +15,17 @@ pub struct NamedPolicy {
     pub name: String,
     /// The parsed policy.
     pub policy: Arc<Policy>,
+    /// Which resources it can speak about: kept here, so that most of a caller's policies are not even looked at.
+    scope: Scope,
 }
 
 impl NamedPolicy {
+    /// A policy under the name that explanations show.
+    #[must_use]
+    pub fn new(name: String, policy: Arc<Policy>) -> Self {
+        Self { name, scope: policy.scope(), policy }
+    }
+
     /// As the evaluator takes it.
     #[must_use]
     pub fn named(&self) -> Named<'_> {
@@ -40,6 +48,12 @@ impl CallerPolicies {
     /// Every policy, in no particular order.
     pub fn all(&self) -> impl Iterator<Item = &NamedPolicy> {
         self.identity.iter().chain(&self.boundary).chain(self.session.iter().flatten())
+    }
+
+    /// Those of [`Self::all`] that can speak about this resource.
+    pub fn about(&self, resource: &str) -> impl Iterator<Item = &NamedPolicy> {
+        let head = Head::of(resource);
+        self.all().filter(move |named| named.scope.may_have(head))
     }
 }
 
@@ -115,8 +129,10 @@ impl Caller {
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, resource: &ResourceSide<'_>) -> Verdict {
         let CallerPolicies { identity, boundary, session } = &*self.policies;
-        let identity: Vec<_> = identity.iter().map(NamedPolicy::named).collect();
-        let session: Option<Vec<_>> = session.as_ref().map(|session| session.iter().map(NamedPolicy::named).collect());
+        let head = Head::of(request.resource);
+        // Others allow and deny nothing here. A boundary limits also by what it does not say.
+        let identity = named_about(identity, head);
+        let session = session.as_ref().map(|session| named_about(session, head));
         let policies = Policies {
             identity: &identity,
             boundary: boundary.as_ref().map(NamedPolicy::named),
@@ -146,4 +162,9 @@ impl Caller {
     pub fn fact(&self, key: &str) -> Option<&str> {
         self.facts.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
+}
+
+/// Those that can speak about resources with this head.
+fn named_about(policies: &[NamedPolicy], head: Head) -> Vec<Named<'_>> {
+    policies.iter().filter(|named| named.scope.may_have(head)).map(NamedPolicy::named).collect()
 }

@@ -354,12 +354,12 @@ impl Identities {
         let mut identity = Vec::with_capacity(set.inline.len() + set.attached.len());
         for inline in &set.inline {
             let name = format!("inline {}{of}", inline.name);
-            identity.push(NamedPolicy { name, policy: self.parsed(&inline.document, PolicyKind::Identity)? });
+            identity.push(NamedPolicy::new(name, self.parsed(&inline.document, PolicyKind::Identity)?));
         }
         for arn in &set.attached {
             // Deletion is refused while a policy is attached: if it is gone, it has been detached since the set was read.
             let Some(text) = self.managed_text(arn).await? else { continue };
-            identity.push(NamedPolicy { name: arn.clone(), policy: self.parsed(&text, PolicyKind::Identity)? });
+            identity.push(NamedPolicy::new(arn.clone(), self.parsed(&text, PolicyKind::Identity)?));
         }
         Ok(CallerPolicies { identity, boundary: None, session: None })
     }
@@ -370,7 +370,7 @@ impl Identities {
             // Without its boundary an identity would be allowed more than was meant.
             Error::refused(Code::PolicyEvaluation, format!("The permissions boundary {arn} does not exist."))
         })?;
-        Ok(Some(NamedPolicy { name: arn.to_owned(), policy: self.parsed(&text, PolicyKind::Identity)? }))
+        Ok(Some(NamedPolicy::new(arn.to_owned(), self.parsed(&text, PolicyKind::Identity)?)))
     }
 
     async fn session_policies(&self, session: &SessionRecord) -> Result<Option<Vec<NamedPolicy>>> {
@@ -380,12 +380,12 @@ impl Identities {
         let mut policies = Vec::new();
         if let Some(text) = &session.policy {
             let policy = self.parsed(text, PolicyKind::Session)?;
-            policies.push(NamedPolicy { name: "session policy".to_owned(), policy });
+            policies.push(NamedPolicy::new("session policy".to_owned(), policy));
         }
         for arn in &session.policy_arns {
             // A managed session policy that is deleted while the session lasts allows nothing any more.
             let Some(text) = self.managed_text(arn).await? else { continue };
-            policies.push(NamedPolicy { name: arn.clone(), policy: self.parsed(&text, PolicyKind::Identity)? });
+            policies.push(NamedPolicy::new(arn.clone(), self.parsed(&text, PolicyKind::Identity)?));
         }
         Ok(Some(policies))
     }

@@ -52,7 +52,7 @@ impl Objects {
             let condition =
                 if condition == WriteCondition::Unconditional { WriteCondition::IfAbsent } else { condition };
             let request = PutObject { bucket, key, owner, attributes, condition, integrity, length, encryption, cause };
-            return self.put_object(request, body).await.map_err(|error| made_meanwhile(error, offset));
+            return Box::pin(self.put_object(request, body)).await.map_err(|error| made_meanwhile(error, offset));
         };
         append::check_offset(offset, Some(existing.size))?;
         refuse_sealed(existing, &encryption)?;

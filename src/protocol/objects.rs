@@ -79,7 +79,8 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         if offset.is_some() {
             return Err(Failure::with_message("InvalidRequest", "An archive that is unpacked is not appended."));
         }
-        return unpack::unpack(call, input, asked).await;
+        // Boxed, as appends below: every other request would carry the space for one.
+        return Box::pin(unpack::unpack(call, input, asked)).await;
     }
     let mut attributes = stated_attributes!(input);
     (attributes.storage_class, attributes.tags) =
@@ -108,7 +109,7 @@ pub(super) async fn put(call: &Call<'_>, mut input: PutObjectInput) -> Result<S3
         None => call.objects().put_object(request, body(input.body)).await?,
         Some(offset) => {
             let request = AppendObject { object: request, offset };
-            call.objects().append_object(request, body(input.body)).await?
+            Box::pin(call.objects().append_object(request, body(input.body))).await?
         }
     };
     let mut output = PutObjectOutput {

@@ -292,7 +292,8 @@ macro_rules! operations {
                 match $handler(&call, input).await {
                     Ok(response) => Ok(response),
                     Err(failure) => {
-                        let failure = self.decider.concealed(&call.asking(), failure).await;
+                        // Boxed: only refused requests need the space.
+                        let failure = Box::pin(self.decider.concealed(&call.asking(), failure)).await;
                         Err(failure.into_s3(&call.context))
                     }
                 }

@@ -414,7 +414,7 @@ fn requester(caller: &Caller) -> Requester<'_> {
 
 /// The condition keys that matter: those that the caller's policies and the bucket's ask for.
 fn wanted<'a>(caller: &'a Caller, access: &'a BucketAccess, action: &str, arn: &str) -> Wanted<'a> {
-    let own = caller.policies.all().map(|named| &*named.policy);
+    let own = caller.policies.about(arn).map(|named| &*named.policy);
     Wanted::of(own.chain(access.policy.as_ref().map(|policy| &policy.parsed)), action, arn)
 }
 

@@ -80,7 +80,7 @@ fn parsed(text: &str, kind: PolicyKind<'_>) -> Result<Policy, QueryError> {
 fn given_policies(texts: &[String], label: &str) -> Result<Vec<NamedPolicy>, QueryError> {
     let named = |(number, text): (usize, &String)| {
         let policy = Arc::new(parsed(text, PolicyKind::Identity)?);
-        Ok(NamedPolicy { name: format!("{label}.{}", number + 1), policy })
+        Ok(NamedPolicy::new(format!("{label}.{}", number + 1), policy))
     };
     texts.iter().enumerate().map(named).collect()
 }

@@ -88,7 +88,7 @@ impl Line<'_> {
         moment(&mut out, time);
         address(&mut out, self.remote_ip);
         field(&mut out, self.requester);
-        field(&mut out, Some(self.request_id));
+        plain(&mut out, self.request_id);
         field(&mut out, Some(self.operation));
         key(&mut out, self.key);
         requested(&mut out, self.request);
@@ -102,10 +102,10 @@ impl Line<'_> {
         quoted(&mut out, self.referer.unwrap_or("-"));
         quoted(&mut out, self.user_agent.unwrap_or("-"));
         field(&mut out, self.version_id);
-        field(&mut out, Some(self.host_id));
-        field(&mut out, self.signature_version);
+        plain(&mut out, self.host_id);
+        plain(&mut out, self.signature_version.unwrap_or_default());
         field(&mut out, self.cipher_suite);
-        field(&mut out, self.authentication_type);
+        plain(&mut out, self.authentication_type.unwrap_or_default());
         field(&mut out, self.host_header);
         field(&mut out, self.tls_version);
         field(&mut out, None);
@@ -183,6 +183,12 @@ fn field(out: &mut String, text: Option<&str>) {
             encoded(out, text, MAX_HEADER_BYTES, |byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'['));
         }
     }
+}
+
+/// A field in our own words, in which nothing needs encoding.
+fn plain(out: &mut String, text: &str) {
+    out.push(' ');
+    out.push_str(if text.is_empty() { "-" } else { text });
 }
 
 /// A field in quotes. A quote within, and whatever is no printable ASCII, is percent-encoded, so that the next quote is

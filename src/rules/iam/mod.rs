@@ -54,6 +54,7 @@ pub use arn::Arn;
 pub use bound::rename_principals;
 pub use context::Context;
 pub use evaluate::{decide, explain, keys_that_decide};
+pub use index::{Head, Scope};
 pub use policy::{InvalidPolicy, Policy, PolicyKind};
 pub use principal::{CANONICAL_ID, PrincipalId};
 pub use request::{By, Explanation, Found, Named, Policies, Principal, Request, Verdict};

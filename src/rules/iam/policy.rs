@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::index::{Head, Index};
+use super::index::{Head, Index, Scope};
 use super::principal::PrincipalId;
 use super::statement::{Effect, Statement};
 use super::{parse, public};
@@ -77,6 +77,11 @@ impl Policy {
     /// The statements that can speak about resources with this head, in their order.
     pub(super) fn about(&self, head: Head) -> impl Iterator<Item = &Statement> {
         self.index.candidates(head).filter_map(|number| self.statements.get(number))
+    }
+
+    /// Which resources it can speak about, roughly.
+    pub fn scope(&self) -> Scope {
+        self.index.scope()
     }
 
     /// Whom the policy names, so that callers may check that they exist; some more than once.

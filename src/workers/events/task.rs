@@ -25,6 +25,8 @@ use crate::outbound::events::target::{EventTarget, OnFull};
 
 /// Events that are read, and sent, before the cursor moves.
 const PAGE: usize = 512;
+/// Events that are looked at for a target that failed: it is asked with one.
+const PAGE_OF_FAILING: usize = 16;
 /// Events that are looked at at a time when they are counted or given up.
 const COUNTED: usize = 1_000;
 /// The shortest time between two commits of the cursor.
@@ -155,7 +157,8 @@ impl Task {
             self.save().await?;
         }
         self.keep_limits().await?;
-        let page = self.store.outbox_page(self.cursor, PAGE).await?;
+        let rows = if self.failures > 0 { PAGE_OF_FAILING } else { PAGE };
+        let page = self.store.outbox_page(self.cursor, rows).await?;
         let Some(last) = page.last().map(|row| row.position) else {
             self.figures.oldest_waiting.store(0, Ordering::Relaxed);
             self.figures.set_state(TargetState::Idle);
@@ -297,8 +300,10 @@ impl Task {
 
     /// Gives up the oldest events: so many, so many bytes, and those that happened before a time.
     async fn give_up(&mut self, (mut events, mut bytes): (u64, u64), too_old: Timestamp) -> storage::Result<()> {
+        // Of age alone mostly nothing is given up, and the first events show it.
+        let mut rows = if (events, bytes) == (0, 0) { PAGE_OF_FAILING } else { COUNTED };
         loop {
-            let page = self.store.outbox_page(self.cursor, COUNTED).await?;
+            let page = self.store.outbox_page(self.cursor, std::mem::replace(&mut rows, COUNTED)).await?;
             let (mut given_up, mut reached) = (Vec::new(), self.cursor);
             for row in &page {
                 if let Some(own) = self.own(row) {

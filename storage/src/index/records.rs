@@ -18,7 +18,9 @@ pub trait Record: Serialize + DeserializeOwned {
 
     /// The bytes to store.
     fn encode(&self) -> Vec<u8> {
-        let start = vec![Self::LAYOUT];
+        // Room for most records, which would otherwise grow step by step.
+        let mut start = Vec::with_capacity(256);
+        start.push(Self::LAYOUT);
         // Writing into memory cannot fail, and none of our types refuses serialization.
         postcard::to_extend(self, start).expect("a record serializes into memory")
     }
