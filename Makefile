@@ -75,6 +75,11 @@ bench: build ## measure PUT, GET, HEAD, LIST, DELETE end to end beside the machi
 bench-events: build venv ## measure what events cost: PUTs without a webhook, with a dead and with a healthy one
 	@$(VENV)/bin/python benches/events.py "$$(cargo bench --profile release --ignore-rust-version --bench end_to_end --no-run --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*end_to_end[^"]*\)".*/\1/p')" $(ARGS)
 
+# The policies' user is made by boto3, of the tests' venv.
+.PHONY: bench-instructions
+bench-instructions: build venv ## count the server's instructions for one GET and one PUT, alone and with what policies, logs and events add (needs valgrind)
+	@CAIRN_BINARY=$${CAIRN_BINARY:-$(BINARY)} $(VENV)/bin/python benches/instructions.py $(ARGS)
+
 .PHONY: bench-authorization
 bench-authorization: build ## time decisions over a user's policies, alone and in small GETs beside root's
 	@cargo bench --profile release --ignore-rust-version --bench authorization
