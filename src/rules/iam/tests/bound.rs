@@ -58,6 +58,10 @@ fn only_principals_are_renamed() {
     // Each name in a list counts, in any place.
     let last = rename_principals(TEXT, &[("arn:aws:iam::111122223333:role/r".to_owned(), "AROA".to_owned())]);
     assert!(last.contains(r#"["arn:aws:iam::111122223333:user/bob","AROA"]"#), "{last}");
+    // Two in one list do not cancel each other out.
+    let twice = r#"{"Statement":{"Principal":{"AWS":["arn:aws:iam::111122223333:user/bob","arn:aws:iam::111122223333:user/bob"]}}}"#;
+    let renamed = rename_principals(twice, &[pair("bob", "AIDABOB")]);
+    assert_eq!(renamed, r#"{"Statement":{"Principal":{"AWS":["AIDABOB","AIDABOB"]}}}"#);
 }
 
 #[test]

@@ -41,6 +41,20 @@ fn only_statements_that_can_match_are_asked_in_their_order() {
 }
 
 #[test]
+fn a_canonical_id_is_asked_for_where_a_statement_names_one() {
+    let keys = |principal: &str| {
+        let document = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{principal},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}}}"#
+        );
+        let policy = Policy::parse(&document, PolicyKind::Bucket { bucket: "b" }).unwrap();
+        let keys = keys_that_decide([&policy].into_iter(), "s3:GetObject", "arn:aws:s3:::b/k");
+        keys.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(r#"{"CanonicalUser":"79a59df9"}"#), [CANONICAL_ID]);
+    assert_eq!(keys(r#"{"AWS":"111122223333"}"#), [""; 0]);
+}
+
+#[test]
 fn the_keys_that_decide_about_a_request_are_those_of_statements_about_it() {
     let document = r#"{"Version":"2012-10-17","Statement":[
         {"Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::b/${aws:username}/*"},
