@@ -6,7 +6,7 @@
 //! and the argument.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf;
+use aws_lc_rs::{digest, hkdf};
 use bytes::{Bytes, BytesMut};
 
 use super::DataKey;
@@ -34,14 +34,25 @@ pub enum Position {
     Part(u16),
     /// What was appended at this offset.
     At(u64),
+    /// The annotation with this digest of its name: see [`Position::annotation`].
+    Annotation(u64),
 }
 
 impl Position {
+    /// An annotation of the object: bound to its name, so that one is not taken for another.
+    #[must_use]
+    pub fn annotation(name: &str) -> Self {
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest::digest(&digest::SHA256, name.as_bytes()).as_ref()[..8]);
+        Self::Annotation(u64::from_be_bytes(first))
+    }
+
     fn encode(self) -> [u8; 9] {
         let (kind, place) = match self {
             Self::Whole => (0, 0),
             Self::Part(number) => (1, u64::from(number)),
             Self::At(offset) => (2, offset),
+            Self::Annotation(name) => (3, name),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&place.to_be_bytes());
@@ -55,6 +66,7 @@ impl Position {
             (0, 0) => Some(Self::Whole),
             (1, number) => u16::try_from(number).ok().map(Self::Part),
             (2, offset) => Some(Self::At(offset)),
+            (3, name) => Some(Self::Annotation(name)),
             _ => None,
         }
     }
@@ -215,6 +227,43 @@ impl Opener {
         frame.truncate(length);
         Ok(frame.freeze())
     }
+}
+
+/// A stream of bytes that are in memory whole.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn seal_whole(key: &DataKey, position: Position, plain: &[u8]) -> Result<Bytes, Broken> {
+    let mut sealer = Sealer::begin(key, position)?;
+    let mut sealed = BytesMut::from(sealer.header().as_ref());
+    let full = usize::try_from(FRAME_BYTES).unwrap_or(usize::MAX);
+    let mut rest = plain;
+    loop {
+        let (frame, after) = rest.split_at(rest.len().min(full));
+        sealed.extend_from_slice(&sealer.seal(BytesMut::from(frame), after.is_empty())?);
+        if after.is_empty() {
+            return Ok(sealed.freeze());
+        }
+        rest = after;
+    }
+}
+
+/// What [`seal_whole`] sealed.
+///
+/// # Errors
+/// If it is not whole, or of another place.
+pub fn open_whole(key: &DataKey, position: Position, sealed: &[u8]) -> Result<Bytes, Broken> {
+    let length = plain_length(sealed.len() as u64).ok_or(Broken::Header)?;
+    let (header, mut rest) = sealed.split_at_checked(HEADER).ok_or(Broken::Header)?;
+    let opener = Opener::new(key, header, position)?;
+    let mut plain = BytesMut::new();
+    for index in 0..frames(length) {
+        let taken = usize::try_from(frame_length(length, index)).unwrap_or(usize::MAX);
+        let (frame, after) = rest.split_at_checked(taken).ok_or(Broken::Frame)?;
+        plain.extend_from_slice(&opener.open(BytesMut::from(frame), index, after.is_empty())?);
+        rest = after;
+    }
+    Ok(plain.freeze())
 }
 
 #[cfg(test)]

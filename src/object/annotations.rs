@@ -1,19 +1,16 @@
 //! Annotations: named payloads beside an object's version, which the object's own bytes, entity tag and times know
 //! nothing of. They go where their version goes: a copy has them, a deletion takes them along.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use md5::{Digest, Md5};
 use storage::index::records::{
-    AnnotationRecord, Annotations, BucketRecord, Content, Data, Head, ObjectRecord, VersionRecord,
+    AnnotationRecord, Annotations, BucketRecord, Content, Head, ObjectRecord, VersionRecord,
 };
 use storage::store::{Change, KeyView, Outcome, Staged};
-use storage::types::Timestamp;
 
-use super::encryption::encryption_of;
-use super::get::{ByteStream, ObjectBody};
-use super::{ATTEMPTS, Body, Error, Integrity, Objects, Result, VersionLabel, contention};
-use crate::rules::checksums::{Plan, verify_content_md5};
+use super::annotation_payload::Payload;
+use super::encryption::CustomerKey;
+use super::get::ObjectBody;
+use super::{ATTEMPTS, Body, Integrity, Objects, Result, VersionLabel, contention};
+use crate::encryption::DataKey;
 use crate::rules::{Code, Refusal, annotation, etag};
 
 /// A version whose annotations are asked for, or changed.
@@ -25,6 +22,8 @@ pub struct Annotated {
     pub key: String,
     /// The version; else the current one.
     pub version: Option<VersionLabel>,
+    /// The client's key, of SSE-C: what payloads of such objects are sealed with.
+    pub customer: Option<CustomerKey>,
 }
 
 /// A change of one annotation.
@@ -72,12 +71,6 @@ pub struct AnnotationPage {
     pub label: Option<VersionLabel>,
 }
 
-/// A payload on its way in.
-struct Payload {
-    bytes: Bytes,
-    record: AnnotationRecord,
-}
-
 impl Objects {
     /// Writes an annotation, in place of one of the same name.
     pub async fn put_annotation(
@@ -89,17 +82,16 @@ impl Objects {
         annotation::check_name(&change.name)?;
         let (version, object) = self.find_annotated(&change.of).await?;
         check_match(&change, &object)?;
-        refuse_encrypted(&object)?;
+        self.key_of_annotated(&change.of, &object).await?;
         drop(version);
-        let Payload { bytes, mut record } = self.receive_payload(&change.name, body, integrity, length).await?;
-        let payload = self.store.stage_payload(bytes).await?;
-        record.data = payload.data();
-        let mut payload = Some(payload);
+        let Payload { bytes, record: plain } = self.receive_payload(&change.name, body, integrity, length).await?;
         for _ in 0..ATTEMPTS {
             let view = self.view(&change.of.bucket, &change.of.key).await?;
             let (version, object) = self.find_annotated(&change.of).await?;
             check_match(&change, &object)?;
-            refuse_encrypted(&object)?;
+            // The object may be another than at the attempt before, under another key.
+            let key = self.key_of_annotated(&change.of, &object).await?;
+            let (record, payload) = self.stage_annotation(&plain, &bytes, key.as_ref(), &object).await?;
             let Some(mut all) = self.annotations_of(&object).await? else { continue };
             match all.binary_search_by(|known| known.name.as_str().cmp(&record.name)) {
                 Ok(place) => {
@@ -112,11 +104,11 @@ impl Objects {
                 }
                 Err(place) => all.insert(place, record.clone()),
             }
-            let (list, staged) = self.store.stage_annotations(&all, payload.take()).await?;
+            let (list, staged) = self.store.stage_annotations(&all, Some(payload)).await?;
             let label = VersionLabel::in_bucket(view.bucket.versioning, &version);
             match self.annotate(view, (version, object), Some((list, staged))).await? {
                 Outcome::Committed => return Ok((record, label)),
-                Outcome::Conflict(again) => payload = again,
+                Outcome::Conflict(_) => {}
                 Outcome::OverQuota(over) => return Err(super::quota::refused(over)),
             }
         }
@@ -159,12 +151,8 @@ impl Objects {
             let Some(record) = all.into_iter().find(|known| known.name == name) else {
                 return Err(Refusal::from(Code::NoSuchAnnotation).with("AnnotationName", name).into());
             };
-            let Some(reader) = self.store.reader(record.data, record.size).await? else { continue };
-            let mut stream = reader.stream(0..record.size).begin().await?;
-            let body = match stream.whole() {
-                Some(bytes) => ObjectBody::Bytes(bytes),
-                None => ObjectBody::Stream(Box::new(ByteStream::new(stream))),
-            };
+            let key = self.key_of_annotated(of, &object).await?;
+            let Some(body) = self.payload_of(&record, key.as_ref()).await? else { continue };
             return Ok((record, label, body));
         }
         Err(contention())
@@ -190,12 +178,17 @@ impl Objects {
         Err(contention())
     }
 
+    /// The key of the object's streams, of its annotations' too.
+    async fn key_of_annotated(&self, of: &Annotated, object: &ObjectRecord) -> Result<Option<DataKey>> {
+        self.data_key((&of.bucket, &of.key), &object.attributes, of.customer.as_ref()).await
+    }
+
     async fn find_annotated(&self, of: &Annotated) -> Result<(VersionRecord, ObjectRecord)> {
         self.find_object(&of.bucket, &of.key, of.version).await
     }
 
     /// All annotations of an object, by name; `None` when they were replaced since its record was read.
-    async fn annotations_of(&self, object: &ObjectRecord) -> Result<Option<Vec<AnnotationRecord>>> {
+    pub(super) async fn annotations_of(&self, object: &ObjectRecord) -> Result<Option<Vec<AnnotationRecord>>> {
         match &object.annotations {
             None => Ok(Some(Vec::new())),
             Some(list) => Ok(self.store.annotations(list).await?),
@@ -223,60 +216,6 @@ impl Objects {
         self.hold_to_quota(&bucket, &mut edit).await?;
         Ok(self.store.commit(edit).await?)
     }
-
-    /// Receives a payload whole: that it is text can be said only of all of it.
-    async fn receive_payload(
-        &self,
-        name: &str,
-        mut body: Body,
-        integrity: Integrity,
-        length: Option<u64>,
-    ) -> Result<Payload> {
-        self.store.admit()?;
-        if length.is_some_and(|length| length > annotation::MAX_PAYLOAD_BYTES as u64) {
-            return Err(annotation::too_large().into());
-        }
-        let expected = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(annotation::MAX_PAYLOAD_BYTES);
-        let _room = self.store.room(expected).await?;
-        let (mut bytes, mut md5) = (BytesMut::with_capacity(expected), Md5::new());
-        let mut checksum = Plan::for_object(integrity.declared).start();
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(Error::Body)?;
-            if bytes.len() + piece.len() > annotation::MAX_PAYLOAD_BYTES {
-                return Err(annotation::too_large().into());
-            }
-            md5.update(&piece);
-            checksum.update(&piece);
-            bytes.extend_from_slice(&piece);
-        }
-        if length.is_some_and(|length| length != bytes.len() as u64) {
-            return Err(Code::IncompleteBody.into());
-        }
-        let md5: [u8; 16] = md5.finalize().into();
-        if let Some(declared) = integrity.content_md5 {
-            verify_content_md5(declared, md5)?;
-        }
-        let trailer = integrity.trailer.and_then(|read| read());
-        let checksum = checksum.finish(trailer.as_deref())?;
-        annotation::check_payload(&bytes)?;
-        let record = AnnotationRecord {
-            name: name.to_owned(),
-            size: bytes.len() as u64,
-            md5,
-            checksum,
-            modified: Timestamp::now(),
-            data: Data::Empty,
-        };
-        Ok(Payload { bytes: bytes.freeze(), record })
-    }
-}
-
-/// What is beside an encrypted object would not be encrypted.
-fn refuse_encrypted(object: &ObjectRecord) -> Result<()> {
-    if encryption_of(&object.attributes)?.is_none() {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::NotImplemented, "Annotations of encrypted objects are not implemented.").into())
 }
 
 fn check_match(change: &AnnotationChange, object: &ObjectRecord) -> Result<()> {

@@ -129,7 +129,8 @@ impl Objects {
             let class = new_attributes.storage_class.as_deref();
             if !shares(&object, from.as_ref(), to.as_ref())? || !self.may_stay(&object, class).await? {
                 let copied = Rewritten { object: &object, opened, from, to: to.as_ref(), checksum };
-                let Some((copy, staged)) = self.rewrite(copied, new_attributes).await? else { continue };
+                let with = attributes.annotations == CopiedAnnotations::Copied;
+                let Some((copy, staged)) = self.rewrite(copied, new_attributes, with).await? else { continue };
                 let new =
                     NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
                 let written = self.put_version(new, copy, staged).await?;
@@ -190,9 +191,14 @@ impl Objects {
     }
 
     /// A copy whose bytes are not the source's: opened, sealed, or with another kind of entity tag.
-    async fn rewrite(&self, copied: Rewritten<'_>, attributes: Attributes) -> Result<Option<(ObjectRecord, Staged)>> {
+    async fn rewrite(
+        &self,
+        copied: Rewritten<'_>,
+        attributes: Attributes,
+        with_annotations: bool,
+    ) -> Result<Option<(ObjectRecord, Staged)>> {
         let Rewritten { object, opened, from, to, checksum } = copied;
-        let Some(body) = self.body_of(object, opened, from, 0..object.size).await? else { return Ok(None) };
+        let Some(body) = self.body_of(object, opened, from.clone(), 0..object.size).await? else { return Ok(None) };
         let known = object.checksum.as_ref().map(|known| known.algorithm);
         let expected = Expected {
             plan: Plan::for_copied_part(checksum.or(known)),
@@ -206,7 +212,7 @@ impl Objects {
         let writer = Writer::new(writer, to.map(|to| &to.key), Position::Whole)?;
         let received = self.receive(body_of_copy(body), writer, expected).await.map_err(own_failure)?;
         let md5 = to.map_or(received.md5, |to| to.tag(received.md5));
-        let copy = ObjectRecord {
+        let mut copy = ObjectRecord {
             size: received.size,
             etag: ETag { md5, parts: None },
             data: received.staged.data(),
@@ -215,7 +221,16 @@ impl Objects {
             annotations: None,
             restore: None,
         };
-        Ok(Some((copy, received.staged)))
+        let mut staged = received.staged;
+        if with_annotations {
+            let Some(copied) = self.copy_annotations(object, from.as_ref(), to, &mut copy).await? else {
+                return Ok(None);
+            };
+            if let Some(annotations) = copied {
+                staged.absorb(annotations);
+            }
+        }
+        Ok(Some((copy, staged)))
     }
 
     /// The version that is copied, if its conditions hold.

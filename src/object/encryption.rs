@@ -117,8 +117,19 @@ impl Sealing {
     /// The entity tag of a body: its MD5 for SSE-S3 alone.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>, "ETag"
     pub(super) fn tag(&self, md5: [u8; 16]) -> [u8; 16] {
-        if self.record.scheme == Scheme::S3 { md5 } else { self.key.digest(md5) }
+        self.record.scheme.tag(&self.key, md5)
     }
+}
+
+impl Scheme {
+    fn tag(self, key: &DataKey, md5: [u8; 16]) -> [u8; 16] {
+        if self == Self::S3 { md5 } else { key.digest(md5) }
+    }
+}
+
+/// The entity tag of what is sealed beside an object under its key: an annotation.
+pub(super) fn entity_tag(attributes: &Attributes, key: &DataKey, md5: [u8; 16]) -> Result<[u8; 16]> {
+    Ok(encryption_of(attributes)?.map_or(md5, |encryption| encryption.scheme.tag(key, md5)))
 }
 
 /// How an object, or an upload, is encrypted; `None` where it is not.

@@ -6,6 +6,7 @@
 
 mod access;
 mod access_log;
+mod annotation_payload;
 mod annotations;
 mod append;
 mod body;

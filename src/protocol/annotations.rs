@@ -12,7 +12,7 @@ use super::convert::{self, set_checksum};
 use super::error::{Failure, Result};
 use super::s3::Call;
 use super::tagging::refused;
-use super::{answer_body, objects};
+use super::{answer_body, encryption, objects};
 use crate::object::{Annotated, AnnotationChange, ListAnnotations, NewAnnotation, VersionLabel};
 use crate::rules::annotation::MAX_ANNOTATIONS;
 use crate::rules::{Refusal, etag};
@@ -21,7 +21,8 @@ use crate::rules::{Refusal, etag};
 const TOKEN: &[u8] = b"a:";
 
 fn of(call: &Call<'_>, key: String, version: Option<&str>) -> Result<Annotated> {
-    Ok(Annotated { bucket: call.bucket()?.clone(), key, version: convert::version(version)? })
+    let (version, customer) = (convert::version(version)?, encryption::customer_key(call)?);
+    Ok(Annotated { bucket: call.bucket()?.clone(), key, version, customer })
 }
 
 fn change(of: Annotated, name: String, if_match: Option<&str>) -> AnnotationChange {
