@@ -5,6 +5,7 @@
 //! customer's key has the object.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use storage::index::records::{Attributes, BucketRecord, ObjectRecord, Record};
 use storage::types::BucketId;
 
 use super::access::ENCRYPTION;
-use super::{Error, Objects, Result};
+use super::{ATTEMPTS, Error, Objects, Result, VersionLabel, contention};
 use crate::encryption::keyring::{DEFAULT_KMS, SSE_S3};
 use crate::encryption::{DataKey, KeyError, KeyService, Wrapped};
 use crate::rules::{Code, Refusal};
@@ -64,6 +65,8 @@ pub struct DefaultEncryption {
     pub key: Option<String>,
     /// Whether a bucket key is used.
     pub bucket_key: bool,
+    /// Whether no new object may be encrypted by SSE-C: `BlockedEncryptionTypes`.
+    pub blocks_customer: bool,
 }
 
 impl Record for DefaultEncryption {
@@ -192,6 +195,20 @@ pub(super) fn key_not_applicable() -> Refusal {
     Refusal::invalid_request("The encryption parameters are not applicable to this object.")
 }
 
+/// What makes an object by SSE-C in a bucket that lets none be made.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/blocking-unblocking-s3-c-encryption-gpb.html>
+fn customer_keys_blocked() -> Refusal {
+    let message = "Server-side encryption with customer-provided keys (SSE-C) is blocked for this bucket by its BlockedEncryptionTypes.";
+    Refusal::new(Code::AccessDenied, message)
+}
+
+/// An object whose encryption cannot be updated.
+fn not_updatable() -> Refusal {
+    Refusal::invalid_request(
+        "UpdateObjectEncryption works on objects that are encrypted with SSE-S3 or SSE-KMS. Copy the object onto itself to change its encryption.",
+    )
+}
+
 fn other_key() -> Refusal {
     Refusal::invalid_request("The provided encryption parameters did not match the ones used originally.")
 }
@@ -231,7 +248,7 @@ impl Objects {
             self.default_encryptions.insert(cache_key, Arc::clone(&default));
             default
         };
-        let own = DefaultEncryption { kms: false, key: None, bucket_key: false };
+        let own = DefaultEncryption { kms: false, key: None, bucket_key: false, blocks_customer: false };
         Ok(Some(known.as_ref().clone().unwrap_or(own)))
     }
 
@@ -265,6 +282,9 @@ impl Objects {
     ) -> Result<Option<Encryption>> {
         let default = match wanted {
             Encrypting::Customer(customer) => {
+                if self.default_encryption(bucket).await?.is_some_and(|default| default.blocks_customer) {
+                    return Err(customer_keys_blocked().into());
+                }
                 let wrapped = data_key.wrap(&customer.key, CUSTOMER_CONTEXT).map_err(key_failure)?;
                 let (key, context) = (String::new(), None);
                 let (scheme, bucket_key, version) = (Scheme::Customer, false, 0);
@@ -366,6 +386,61 @@ impl Objects {
     }
 }
 
+/// Which object's encryption is updated, and to what.
+#[derive(Clone, Debug)]
+pub struct UpdateEncryption {
+    /// The object's bucket.
+    pub bucket: BucketRecord,
+    /// Its key.
+    pub key: String,
+    /// Its version; else the current one.
+    pub version: Option<VersionLabel>,
+    /// The key of SSE-KMS that its data key is to be wrapped under.
+    pub kms_key: String,
+    /// Whether a bucket key is used.
+    pub bucket_key: bool,
+}
+
+impl Objects {
+    /// Wraps an object's data key under another key of SSE-KMS, or under the newest version of the same: none of its
+    /// bytes is read or written, and its entity tag and times stay.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for objects that are not encrypted by SSE-S3 or SSE-KMS; those of the key service;
+    /// `NotImplemented` without one.
+    pub async fn update_encryption(&self, request: &UpdateEncryption) -> Result<()> {
+        let UpdateEncryption { bucket, key, version, kms_key, bucket_key } = request;
+        self.key_service()?;
+        for _ in 0..ATTEMPTS {
+            let (_, object) = self.find_object(bucket, key, *version).await?;
+            let before = encryption_of(&object.attributes)?;
+            let known = before.as_ref().filter(|known| known.scheme != Scheme::Customer).ok_or_else(not_updatable)?;
+            let data_key = self.data_key((bucket, key), &object.attributes, None).await?.ok_or_else(not_updatable)?;
+            let wanted = Encrypting::Kms {
+                key: Some(kms_key.clone()),
+                context: known.context.clone(),
+                bucket_key: Some(*bucket_key),
+            };
+            let after = self.wrap_for(bucket, key, &wanted, &data_key).await?;
+            let updated = AtomicBool::new(false);
+            let change = |found: &mut ObjectRecord| {
+                // Another object may have come to this key meanwhile: with another data key.
+                let same = encryption_of(&found.attributes)? == before;
+                updated.store(same, Ordering::Relaxed);
+                if same {
+                    set_encryption(&mut found.attributes, after.as_ref());
+                }
+                Ok(())
+            };
+            self.update_object(bucket, key, *version, change, None).await?;
+            if updated.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+        }
+        Err(contention())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,8 +456,9 @@ mod tests {
             wrapped: vec![7, 8],
         };
         assert_eq!(encryption.encode(), [1, 2, 1, b'k', 1, 2, b'{', b'}', 1, 2, 2, 7, 8]);
-        let default = DefaultEncryption { kms: true, key: Some("k".to_owned()), bucket_key: false };
-        assert_eq!(default.encode(), [1, 1, 1, 1, b'k', 0]);
+        let default =
+            DefaultEncryption { kms: true, key: Some("k".to_owned()), bucket_key: false, blocks_customer: true };
+        assert_eq!(default.encode(), [1, 1, 1, 1, b'k', 0, 1]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use copy::{Copied, CopiedAnnotations, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use delivery::{Delivery, Redelivered, ReplayFrom, TargetState, TargetStatus};
-pub use encryption::{CustomerKey, DefaultEncryption, Encrypting, Encryption, Scheme, encryption_of};
+pub use encryption::{CustomerKey, DefaultEncryption, Encrypting, Encryption, Scheme, UpdateEncryption, encryption_of};
 pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use event::{Cause, Event, EventName, Origin};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};

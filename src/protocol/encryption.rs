@@ -12,11 +12,11 @@ use s3s::dto::*;
 use storage::index::records::Attributes;
 use zeroize::Zeroizing;
 
-use super::convert;
 use super::error::{Failure, Result};
 use super::s3::{Call, malformed_xml};
+use super::{convert, tagging};
 use crate::encryption::{DataKey, KEY_BYTES};
-use crate::object::{CustomerKey, DefaultEncryption, Encrypting, Scheme, encryption_of};
+use crate::object::{CustomerKey, DefaultEncryption, Encrypting, Scheme, UpdateEncryption, encryption_of};
 use crate::rules::{Code, Refusal};
 
 const ALGORITHM: &str = "x-amz-server-side-encryption";
@@ -227,10 +227,13 @@ pub(super) async fn get(call: &Call<'_>, _: GetBucketEncryptionInput) -> Result<
         kms_master_key_id: default.key,
         sse_algorithm: ServerSideEncryption::from_static(algorithm),
     };
+    let blocked = default.blocks_customer.then(|| BlockedEncryptionTypes {
+        encryption_type: Some(vec![EncryptionType::from_static(EncryptionType::SSE_C)]),
+    });
     let rule = ServerSideEncryptionRule {
+        blocked_encryption_types: blocked,
         apply_server_side_encryption_by_default: Some(by_default),
         bucket_key_enabled: Some(default.bucket_key),
-        ..Default::default()
     };
     let configuration = ServerSideEncryptionConfiguration { rules: vec![rule] };
     Ok(S3Response::new(GetBucketEncryptionOutput { server_side_encryption_configuration: Some(configuration) }))
@@ -242,13 +245,15 @@ pub(super) async fn put(
 ) -> Result<S3Response<PutBucketEncryptionOutput>> {
     call.verify_xml_body()?;
     let [rule] = input.server_side_encryption_configuration.rules.as_slice() else { return Err(malformed_xml()) };
-    if rule.blocked_encryption_types.is_some() {
-        let message = "Blocking types of encryption is not implemented.";
-        return Err(Failure::with_message("NotImplemented", message));
+    let blocks_customer = blocks_customer(rule.blocked_encryption_types.as_ref())?;
+    let by_default = rule.apply_server_side_encryption_by_default.as_ref();
+    // A rule may only block; what encrypts by default is then what it would be without a rule.
+    if by_default.is_none() && rule.blocked_encryption_types.is_none() {
+        return Err(malformed_xml());
     }
-    let by_default = rule.apply_server_side_encryption_by_default.as_ref().ok_or_else(malformed_xml)?;
-    let key = by_default.kms_master_key_id.clone();
-    let kms = match by_default.sse_algorithm.as_str() {
+    let key = by_default.and_then(|by_default| by_default.kms_master_key_id.clone());
+    let algorithm = by_default.map_or(ServerSideEncryption::AES256, |by_default| by_default.sse_algorithm.as_str());
+    let kms = match algorithm {
         ServerSideEncryption::AES256 => false,
         ServerSideEncryption::AWS_KMS => true,
         ServerSideEncryption::AWS_KMS_DSSE => {
@@ -262,9 +267,38 @@ pub(super) async fn put(
         return Err(Failure::with_message("InvalidArgument", message)
             .with("ArgumentName", "ApplyServerSideEncryptionByDefault"));
     }
-    let default = DefaultEncryption { kms, key, bucket_key: rule.bucket_key_enabled == Some(true) };
+    let default = DefaultEncryption { kms, key, bucket_key: rule.bucket_key_enabled == Some(true), blocks_customer };
     call.objects().set_default_encryption(&call.bucket()?.name, Some(&default)).await?;
     Ok(S3Response::new(PutBucketEncryptionOutput::default()))
+}
+
+/// Whether SSE-C is blocked: the one type that can be.
+fn blocks_customer(blocked: Option<&BlockedEncryptionTypes>) -> Result<bool> {
+    let Some(types) = blocked.map(|blocked| blocked.encryption_type.as_deref().unwrap_or_default()) else {
+        return Ok(false);
+    };
+    match types.iter().map(EncryptionType::as_str).collect::<Vec<_>>().as_slice() {
+        [EncryptionType::SSE_C] => Ok(true),
+        [EncryptionType::NONE] => Ok(false),
+        _ => Err(malformed_xml()),
+    }
+}
+
+pub(super) async fn update_object(
+    call: &Call<'_>,
+    input: UpdateObjectEncryptionInput,
+) -> Result<S3Response<UpdateObjectEncryptionOutput>> {
+    call.verify_xml_body()?;
+    let ObjectEncryption::SSEKMS(wanted) = input.object_encryption else { return Err(malformed_xml()) };
+    let request = UpdateEncryption {
+        bucket: call.bucket()?.clone(),
+        version: convert::version(input.version_id.as_deref())?,
+        key: input.key,
+        kms_key: wanted.kms_key_arn,
+        bucket_key: wanted.bucket_key_enabled == Some(true),
+    };
+    call.objects().update_encryption(&request).await.map_err(tagging::refused)?;
+    Ok(S3Response::new(UpdateObjectEncryptionOutput::default()))
 }
 
 pub(super) async fn delete(

@@ -152,6 +152,7 @@ const WITH_XML_BODY: &[&str] = &[
     "PutObjectTagging",
     "PutPublicAccessBlock",
     "RestoreObject",
+    "UpdateObjectEncryption",
 ];
 
 /// Whether the request's body must be kept so that a handler can verify it. A body in signed chunks is not: what is

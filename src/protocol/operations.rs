@@ -132,7 +132,7 @@ pub const OPERATIONS: &[(&str, Support)] = &[
     ("UpdateBucketMetadataAnnotationTableConfiguration", NotImplemented),
     ("UpdateBucketMetadataInventoryTableConfiguration", NotImplemented),
     ("UpdateBucketMetadataJournalTableConfiguration", NotImplemented),
-    ("UpdateObjectEncryption", NotImplemented),
+    ("UpdateObjectEncryption", Acts),
     ("UploadPart", Acts),
     ("UploadPartCopy", Acts),
     ("WriteGetObjectResponse", NotImplemented),

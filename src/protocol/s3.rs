@@ -334,6 +334,7 @@ operations! {
     delete_object_annotation(DeleteObjectAnnotationInput) -> DeleteObjectAnnotationOutput = annotations::delete;
     // Uploads in parts.
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = multipart::create;
+    update_object_encryption(UpdateObjectEncryptionInput) -> UpdateObjectEncryptionOutput = encryption::update_object;
     upload_part(UploadPartInput) -> UploadPartOutput = multipart::upload_part;
     upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = copies::copy_part;
     complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = multipart::complete;

@@ -43,6 +43,7 @@ VERSIONING = f'<VersioningConfiguration xmlns="{XML}"><Status>Enabled</Status></
 RETENTION = f'<Retention xmlns="{XML}"><Mode>GOVERNANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>'
 HOLD = f'<LegalHold xmlns="{XML}"><Status>ON</Status></LegalHold>'
 LOCK = f'<ObjectLockConfiguration xmlns="{XML}"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>'
+UPDATE_ENCRYPTION = f'<ObjectEncryption xmlns="{XML}"><SSE-KMS><KMSKeyArn>aws/s3</KMSKeyArn></SSE-KMS></ObjectEncryption>'
 ABAC = f'<AbacStatus xmlns="{XML}"><Status>Enabled</Status></AbacStatus>'
 RESOURCE = "/v20180820/tags/arn%3Aaws%3As3%3A%3A%3A{bucket}"
 TAG_RESOURCE = (
@@ -216,7 +217,7 @@ ROWS = {
     "UpdateBucketMetadataJournalTableConfiguration": bucket(
         "PUT", "metadataJournalTable", "s3:UpdateBucketMetadataJournalTableConfiguration"
     ),
-    "UpdateObjectEncryption": key("PUT", "encryption", "s3:UpdateObjectEncryption"),
+    "UpdateObjectEncryption": key("PUT", "encryption", "s3:UpdateObjectEncryption", body=UPDATE_ENCRYPTION),
     "UploadPart": key("PUT", "partNumber=1&uploadId={upload}", "s3:PutObject", body="data"),
     "UploadPartCopy": key("PUT", "partNumber=1&uploadId={upload}", "s3:PutObject", "s3:GetObject", headers=COPY),
     "WriteGetObjectResponse": bucket(

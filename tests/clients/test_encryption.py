@@ -238,6 +238,109 @@ def test_a_buckets_default(s3, bucket):
         refused(code, s3.put_bucket_encryption, **of, ServerSideEncryptionConfiguration=wrong)
 
 
+def annotate(s3, place, names, text):
+    for name in names:
+        s3.put_object_annotation(**place, AnnotationName=name, AnnotationPayload=text + name.encode())
+
+
+def annotations(s3, place, names):
+    return [s3.get_object_annotation(**place, AnnotationName=name)["AnnotationPayload"].read() for name in names]
+
+
+@pytest.mark.parametrize("source", ["plain", "s3", "kms", "customer"])
+@pytest.mark.parametrize("target", ["s3", "kms"])
+def test_copies_take_annotations_along(s3, bucket, plain, source, target):
+    """Sealed or not as their object is, and under its key; a source by SSE-C has none, for boto3 cannot bring the key."""
+    # What is found on the disk in the end must be none of what was encrypted.
+    text = b"not secret " if source == "plain" else MARK
+    names, body = ["a", "b"], text * 10_000
+    place, copy = {"Bucket": bucket, "Key": "k"}, {"Bucket": bucket, "Key": "copy"}
+    if source == "plain":
+        plain(place, body, names, text)
+    else:
+        s3.put_object(**place, Body=body, **MODES[source][0])
+        names = [] if source == "customer" else names
+        annotate(s3, place, names, text)
+    brought = by_customer(start="CopySource") if source == "customer" else {}
+    s3.copy_object(**copy, CopySource=place, **MODES[target][0], **brought)
+    assert annotations(s3, copy, names) == [text + name.encode() for name in names]
+    assert s3.get_object(**copy)["Body"].read() == body
+    listed = s3.list_object_annotations(**copy)["Annotations"] if names else []
+    assert [it["AnnotationName"] for it in listed] == names
+    s3.put_object_annotation(**copy, AnnotationName="a", AnnotationPayload=b"replaced")
+    assert annotations(s3, copy, ["a"]) == [b"replaced"]
+
+
+@pytest.fixture
+def plain(encrypting, s3):
+    """Makes an object that is not encrypted: while the server has no keyring."""
+
+    def make(place, body, names, text):
+        config = encrypting.config.read_text()
+        try:
+            encrypting.config.write_text("")
+            encrypting.restart()
+            bare = client(encrypting)
+            bare.put_object(**place, Body=body)
+            annotate(bare, place, names, text)
+        finally:
+            encrypting.config.write_text(config)
+            encrypting.restart()
+
+    return make
+
+
+def test_a_buckets_block_of_customers_keys(s3, bucket):
+    rule = {"BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]}}
+    s3.put_object(Bucket=bucket, Key="before", Body=b"b", **by_customer())
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    found = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert found["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
+    assert found["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    refused("AccessDenied", s3.put_object, Bucket=bucket, Key="k", Body=b"b", **by_customer())
+    refused("AccessDenied", s3.create_multipart_upload, Bucket=bucket, Key="k", **by_customer())
+    copy = {"Bucket": bucket, "Key": "k", "CopySource": {"Bucket": bucket, "Key": "before"}}
+    brought = by_customer(start="CopySource")
+    refused("AccessDenied", s3.copy_object, **copy, **brought, **by_customer())
+    s3.copy_object(**copy, **brought)
+    assert s3.get_object(Bucket=bucket, Key="before", **by_customer())["Body"].read() == b"b"
+    rule["BlockedEncryptionTypes"]["EncryptionType"] = ["NONE"]
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_object(Bucket=bucket, Key="k", Body=b"b", **by_customer())
+
+
+def test_an_objects_encryption_is_updated_without_its_bytes(encrypting, s3, bucket):
+    place, body = {"Bucket": bucket, "Key": "k"}, body_of(200 * KIB)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(**place, Body=body)
+    second = s3.put_object(**place, Body=b"second")
+    old = {**place, "VersionId": first["VersionId"]}
+    before = s3.head_object(**old)
+    wanted = {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/key-2", "BucketKeyEnabled": True}}
+    s3.update_object_encryption(**old, ObjectEncryption=wanted)
+    after = s3.get_object(**old)
+    assert after["Body"].read() == body
+    assert (after["ServerSideEncryption"], after["BucketKeyEnabled"]) == ("aws:kms", True)
+    assert after["SSEKMSKeyId"].endswith("key/key-2")
+    assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
+    assert s3.head_object(**place)["ServerSideEncryption"] == "AES256" and second["VersionId"] != first["VersionId"]
+    # After a rotation the same call takes the newest version of the key: the one before may then go.
+    lines = encrypting.keyring.read_text()
+    key = base64.b64encode(os.urandom(32)).decode()
+    encrypting.keyring.write_text(lines + f"key-2 2 {key}\n")
+    encrypting.restart()
+    s3.update_object_encryption(**old, ObjectEncryption=wanted)
+    encrypting.keyring.write_text("".join(it for it in lines.splitlines(True) if not it.startswith("key-2 ")) + f"key-2 2 {key}\n")
+    encrypting.restart()
+    assert s3.get_object(**old)["Body"].read() == body
+    encrypting.keyring.write_text(lines + f"key-2 2 {key}\n")
+    encrypting.restart()
+    s3.put_object(Bucket=bucket, Key="c", Body=b"c", **by_customer())
+    refused("InvalidRequest", s3.update_object_encryption, Bucket=bucket, Key="c", ObjectEncryption=wanted)
+    wanted["SSEKMS"]["KMSKeyArn"] = "arn:aws:kms:us-east-1:000000000000:key/none"
+    refused("KMS.NotFoundException", s3.update_object_encryption, **place, ObjectEncryption=wanted)
+
+
 def test_what_requests_may_say(s3, bucket):
     put = {"Bucket": bucket, "Key": "k", "Body": b"data"}
     refused("InvalidArgument", s3.put_object, **put, ServerSideEncryption="rot13")

@@ -66,7 +66,7 @@ UNUSED = {
 }
 
 # Operations that need a keyring; tests of encryption ask them of a server that has one.
-WITH_KEYS = {"PutBucketEncryption"}
+WITH_KEYS = {"PutBucketEncryption", "UpdateObjectEncryption"}
 
 # Operations on a bucket that can lock.
 LOCKING = {
@@ -105,6 +105,7 @@ PARAMETERS = {
     "PutObjectRetention": {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": 2_000_000_000}},
     "PutObjectAnnotation": {"AnnotationPayload": b"{}"},
     "RenameObject": {"Key": "renamed", "RenameSource": "k"},
+    "UpdateObjectEncryption": {"ObjectEncryption": {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"}}},
     "UploadPart": {"Body": b"data"},
 }
 

@@ -119,3 +119,19 @@ proptest! {
         prop_assert!(Opener::new(&key(1), &bytes, Position::Whole).is_err());
     }
 }
+
+#[test]
+fn bytes_in_memory_open_at_their_place_alone() {
+    let (key, place) = (DataKey::new([7; 32]), Position::annotation("a"));
+    for size in [0, 1, 65_535, 65_536, 65_537, 200_000] {
+        let plain: Vec<u8> = (0..size).map(|place: u32| place.to_le_bytes()[0]).collect();
+        let sealed = seal_whole(&key, place, &plain).expect("random numbers");
+        assert_eq!(sealed.len() as u64, sealed_length(plain.len() as u64));
+        assert_eq!(open_whole(&key, place, &sealed).expect("whole").as_ref(), plain);
+        assert_eq!(open_whole(&key, Position::annotation("b"), &sealed), Err(Broken::Header));
+        assert_eq!(open_whole(&DataKey::new([8; 32]), place, &sealed), Err(Broken::Frame));
+        for cut in [1, 16, 17, sealed.len() / 2] {
+            assert!(open_whole(&key, place, &sealed[..sealed.len() - cut]).is_err());
+        }
+    }
+}
