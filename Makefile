@@ -56,6 +56,12 @@ check: build-tools ## formatting and lints
 test-rust: build-tools ## unit, property, model, crash and wire tests in Rust
 	@cargo test $(FLAGS) --workspace $(if $(ARGS),-- $(ARGS))
 
+PROOF_ROUNDS ?= 1
+.PHONY: proof
+proof: build test-tools venv ## what shows that nothing is lost: crash images, errors, races, kills, power cuts, full disks, damages
+	@export PYTHONDONTWRITEBYTECODE=1 PROOF_ROUNDS
+	CAIRN_BINARY=$${CAIRN_BINARY:-$(BINARY)} PYTEST=$(VENV)/bin/pytest tests/durability/proof.sh $(FLAGS)
+
 .PHONY: test-clients
 test-clients: build test-tools venv node-modules ## the real server under real clients: aws, boto3, restic, rclone, s3cmd, ...
 	@export PYTHONDONTWRITEBYTECODE=1

@@ -16,12 +16,12 @@ use harness::driver::Step;
 use harness::observe::observe;
 use harness::scenarios::{self, Scenario};
 use harness::world::{Act, Findings, Recording, World};
-use harness::{Body, Random, runtime, workers};
+use harness::{Body, Random, number_from_env, runtime, workers};
 use storage::disk::sim::CrashImage;
 
 const SEED: u64 = 0x5eed_0002;
-/// The least number of images that all scenarios together must give.
-const LEAST_IMAGES: usize = 20_000;
+/// The least number of images that all scenarios together must give for each seed.
+const LEAST_IMAGES: usize = 25_000;
 /// Crash points of a scenario; of longer ones each second, or third, and so on is taken.
 const MOST_POINTS: usize = 250;
 /// One in so many recoveries is crashed itself.
@@ -79,18 +79,18 @@ async fn use_again(world: &mut World) -> Result<(), String> {
 }
 
 /// Crashes a recording at one point in all ways.
-async fn crash_at(scenario: &Scenario, recording: &Recording, at: usize, findings: &Findings) {
-    for image in recording.disk.crash_images(at, SEED, scenario.images) {
+async fn crash_at(scenario: &Scenario, recording: &Recording, (at, seed): (usize, u64), findings: &Findings) {
+    for image in recording.disk.crash_images(at, seed, scenario.images) {
         let class = image.class.clone();
         let number = findings.images.fetch_add(1, Ordering::Relaxed);
         match survive(recording, at, image).await {
             Err(what) => {
-                let place = format!("{}, seed {SEED:#x}, crash at {at} of {}, {class}", scenario.name, recording.end);
+                let place = format!("{}, seed {seed:#x}, crash at {at} of {}, {class}", scenario.name, recording.end);
                 findings.violations.lock().push(format!("{place}: {what}"));
             }
             Ok(recovery) if number.is_multiple_of(RECOVERY_CRASHED) => {
-                let found = crash_recovery(&recovery, SEED ^ number as u64, findings).await;
-                let place = format!("{}, seed {SEED:#x}, crash at {at}, {class}, then in recovery", scenario.name);
+                let found = crash_recovery(&recovery, seed ^ number as u64, findings).await;
+                let place = format!("{}, seed {seed:#x}, crash at {at}, {class}, then in recovery", scenario.name);
                 findings.violations.lock().extend(found.into_iter().map(|what| format!("{place}, {what}")));
             }
             Ok(_) => {}
@@ -117,7 +117,7 @@ async fn crash_recovery(recovery: &Recording, seed: u64, findings: &Findings) ->
 }
 
 /// Crashes scenarios everywhere, on all cores.
-fn crash_everywhere(scenarios: &[Scenario], breakage: Breakage) -> (Vec<String>, usize) {
+fn crash_everywhere(scenarios: &[Scenario], breakage: Breakage, seed: u64) -> (Vec<String>, usize) {
     let recordings: Vec<Recording> = {
         let runtime = runtime();
         scenarios.iter().map(|scenario| runtime.block_on(record(scenario, breakage))).collect()
@@ -133,7 +133,7 @@ fn crash_everywhere(scenarios: &[Scenario], breakage: Breakage) -> (Vec<String>,
             scope.spawn(|| {
                 let runtime = runtime();
                 while let Some((number, at)) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    runtime.block_on(crash_at(&scenarios[*number], &recordings[*number], *at, &findings));
+                    runtime.block_on(crash_at(&scenarios[*number], &recordings[*number], (*at, seed), &findings));
                 }
             });
         }
@@ -149,15 +149,22 @@ fn some(violations: &[String]) -> &[String] {
 fn what_was_acknowledged_survives_a_power_cut_at_any_point() {
     let scenarios = scenarios::all();
     let only = std::env::var("CAIRN_SCENARIO").ok();
+    // Each seed gives other images at the same points.
+    let seeds = number_from_env("CAIRN_CRASH_SEEDS").unwrap_or(2);
     let mut total = 0;
     for scenario in scenarios.iter().filter(|scenario| only.as_deref().is_none_or(|name| name == scenario.name)) {
-        let (violations, images) = crash_everywhere(std::slice::from_ref(scenario), Breakage::Nothing);
-        assert!(violations.is_empty(), "{} violations in {images} images: {:#?}", violations.len(), some(&violations));
-        println!("{}: {images} images", scenario.name);
-        total += images;
+        let mut of_scenario = 0;
+        for seed in SEED..SEED + seeds {
+            let (found, images) = crash_everywhere(std::slice::from_ref(scenario), Breakage::Nothing, seed);
+            assert!(found.is_empty(), "{} violations in {images} images: {:#?}", found.len(), some(&found));
+            of_scenario += images;
+        }
+        println!("{}: {of_scenario} images", scenario.name);
+        total += of_scenario;
     }
     println!("{total} crash images of {} scenarios, no violation", scenarios.len());
-    assert!(only.is_some() || total >= LEAST_IMAGES, "only {total} images");
+    let least = LEAST_IMAGES * usize::try_from(seeds).unwrap();
+    assert!(only.is_some() || total >= least, "only {total} images");
 }
 
 fn named(name: &str) -> Vec<Scenario> {
@@ -168,7 +175,7 @@ fn named(name: &str) -> Vec<Scenario> {
 
 /// Crashes a broken store; answers what was found, of which there must be something.
 fn caught(breakage: Breakage, scenario: &str) -> Vec<String> {
-    let (violations, images) = crash_everywhere(&named(scenario), breakage);
+    let (violations, images) = crash_everywhere(&named(scenario), breakage, SEED);
     println!(
         "{breakage:?}, {scenario}: {} violations in {images} images, e.g. {:?}",
         violations.len(),
