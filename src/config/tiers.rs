@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::ConfigError;
 use super::layers::Layers;
-use crate::outbound::tiers::Place;
-use crate::secret_file;
+use crate::outbound::tiers::{Place, Secret};
 use crate::tiers::{Access, TierSettings, WriteMode};
 
 /// More than there are storage classes would serve none.
@@ -168,15 +166,10 @@ fn required(name: &str, value: Option<&String>) -> Result<String, String> {
     value.cloned().ok_or_else(|| format!("{name} is missing"))
 }
 
-#[allow(clippy::disallowed_methods, reason = "the operator's file, read once at start")]
-fn secret(name: &str, value: Option<&String>, file: Option<&String>) -> Result<String, String> {
+fn secret(name: &str, value: Option<&String>, file: Option<&String>) -> Result<Secret, String> {
     match (value, file) {
-        (Some(value), None) => Ok(value.clone()),
-        (None, Some(path)) => {
-            let path = PathBuf::from(path);
-            let read = File::open(&path).and_then(|file| secret_file::read(&path, file, name));
-            Ok(read.map_err(|error| format!("{name}_file: {}: {error}", path.display()))?.trim().to_owned())
-        }
+        (Some(value), None) => Ok(Secret::Text(value.clone())),
+        (None, Some(path)) => Ok(Secret::File(PathBuf::from(path))),
         (Some(_), Some(_)) => Err(format!("{name} and {name}_file are both given; one is enough")),
         (None, None) => Err(format!("{name} or {name}_file is missing")),
     }

@@ -168,7 +168,7 @@ impl Objects {
         let (version, head) = found.with(object);
         let event = match event {
             Some((name, storage)) => {
-                let told = Told::updated(found.view.bucket.versioning, &version);
+                let told = Told { time: Timestamp::now(), ..Told::written(found.view.bucket.versioning, &version) };
                 self.event_about(&found.view, name, origin, told, storage).await?
             }
             None => None,

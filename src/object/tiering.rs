@@ -187,7 +187,7 @@ impl Objects {
         let event = if was.as_deref() == Some(class) {
             None
         } else {
-            let told = Told::updated(found.view.bucket.versioning, &version);
+            let told = Told { time: Timestamp::now(), ..Told::written(found.view.bucket.versioning, &version) };
             let storage = Storage::Transitioned(class.to_owned());
             let origin = self.server_origin();
             self.event_about(&found.view, EventName::LifecycleTransition, &origin, told, Some(storage)).await?

@@ -33,6 +33,8 @@ const YIELD: u32 = 3;
 const BUCKETS: usize = 200;
 /// The pause between two notes of where a pass has come.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
+/// The pause before new rules are carried out: who sees at once that they are wrong can take them back.
+const SETTLE: Duration = Duration::from_secs(1);
 /// The name of the note.
 const NOTE: &str = "lifecycle";
 /// Buckets that have metrics of their own: the first by name.
@@ -158,6 +160,10 @@ impl Worker {
                     changed = progress.changed() => changed,
                     _ = self.stopping.changed() => return,
                 };
+                tokio::select! {
+                    () = tokio::time::sleep(SETTLE) => {}
+                    _ = self.stopping.changed() => return,
+                }
                 if self.pass_over(changed).await.is_err() {
                     return;
                 }

@@ -215,6 +215,27 @@ def test_an_object_that_is_written_again_is_not_removed(s3, bucket):
             assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
 
 
+def test_a_lock_keeps_versions_that_rules_would_remove(s3, bucket_name, cairn):
+    s3.create_bucket(Bucket=bucket_name, ObjectLockEnabledForBucket=True)
+    held = s3.put_object(Bucket=bucket_name, Key="held", Body=b"1", ObjectLockLegalHoldStatus="ON")["VersionId"]
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
+    retention = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    kept = s3.put_object(Bucket=bucket_name, Key="kept", Body=b"1", **retention)["VersionId"]
+    free = s3.put_object(Bucket=bucket_name, Key="free", Body=b"1")["VersionId"]
+    for key in ("held", "kept", "free"):
+        s3.put_object(Bucket=bucket_name, Key=key, Body=b"2")
+    put_rules(s3, bucket_name, {"Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 1}})
+    present = lambda: {version for _, version, _ in versions(s3, bucket_name)}  # noqa: E731
+    wait_until(lambda: free not in present())
+    told = cairn("explain", f"s3://{bucket_name}/held")["versions"]
+    (entry,) = [entry for entry in told if entry["versionId"] == held]
+    assert entry["next"] is None and "object lock" in entry["rules"][0]["not"]
+    assert {held, kept} <= present()
+    s3.put_object_legal_hold(Bucket=bucket_name, Key="held", VersionId=held, LegalHold={"Status": "OFF"})
+    wait_until(lambda: held not in present())
+    assert kept in present()
+
+
 def random_rule(draw, number):
     prefix = draw.choice(["", "a", "a/", "b/"])
     conditions = {"Prefix": prefix}

@@ -94,6 +94,11 @@ def configuration(folder, remote, azure_port, **changed):
     path = folder / "cairn.toml"
     path.write_text(
         f"""
+[[event_target]]
+name = "log"
+kind = "file"
+path = "{folder}/events.jsonl"
+
 [[tier]]
 name = "cloud"
 storage_classes = ["GLACIER", "DEEP_ARCHIVE"]
@@ -334,6 +339,96 @@ def test_rules_move_versions(s3, server, remote, bucket, status, run, seed):
     s3.restore_object(Bucket=bucket, Key="k", VersionId=version, RestoreRequest={"Days": 30})
     wait_until(lambda: "false" in s3.head_object(Bucket=bucket, Key="k", VersionId=version)["Restore"])
     check_reads(s3, bucket, "k", old, draw, VersionId=version)
+
+
+def random_rule(draw, number):
+    conditions = {"Prefix": draw.choice(["", "a", "a/", "b/"])}
+    if draw.random() < 0.6:
+        conditions["ObjectSizeGreaterThan"] = draw.choice([0, 50, 10_000])
+    rule = {"ID": f"rule-{number}", "Status": draw.choice(["Enabled", "Enabled", "Enabled", "Disabled"])}
+    rule["Filter"] = {"And": conditions} if len(conditions) > 1 else conditions
+    first = draw.choice([2, 3])
+    moves = draw.sample(["GLACIER_IR", "GLACIER"], draw.choice([1, 2]))
+    moves.sort(key=["GLACIER_IR", "GLACIER"].index)
+    rule["Transitions"] = [{"Days": first + 2 * index, "StorageClass": name} for index, name in enumerate(moves)]
+    if draw.random() < 0.4:
+        rule["Expiration"] = {"Days": first + 2 * len(moves)}
+    return rule
+
+
+def test_what_is_explained_and_previewed_is_what_happens(s3, server, bucket, run, tmp_path, seed):
+    """Of each object, the first thing that happens is what `explain` said, and nothing where it said nothing."""
+    draw = random.Random(seed)
+    extra = {"AWS_ENDPOINT_URL": server.endpoint}
+
+    def told(command, *arguments):
+        return json.loads(run(binary(), "lifecycle", command, *arguments, "--json", extra=extra))
+
+    names = [f"{prefix}{number}" for prefix in ("a", "a/", "b/", "c") for number in range(4)]
+    for key in names:
+        s3.put_object(Bucket=bucket, Key=key, Body=draw.randbytes(draw.choice([10, 9_000, 140_000])))
+    rules = [random_rule(draw, number) for number in range(draw.choice([1, 2, 4]))]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps({"Rules": rules}))
+    preview = told("preview", f"s3://{bucket}", "--rules", str(file))
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+    (fates,) = [{key: told("explain", f"s3://{bucket}/{key}")["versions"][0]["next"] for key in names}]
+    planned = sum(plan["now"]["count"] + plan["later"]["count"] for plan in preview["planned"])
+    assert planned == sum(1 for fate in fates.values() if fate), (seed, rules)
+    happened = {}
+
+    def look():
+        there = {
+            entry["Key"]: entry["StorageClass"]
+            for entry in s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+        }
+        for key in names:
+            seen = there.get(key)
+            if seen != "STANDARD":
+                happened.setdefault(key, f"transition to {seen}" if seen else "expire")
+        return there
+
+    # Longer than the last of any rule's days.
+    end = time.monotonic() + 9 * DAY
+    while time.monotonic() < end and len(happened) < sum(1 for fate in fates.values() if fate):
+        look()
+        time.sleep(0.1)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        look()
+        time.sleep(0.1)
+    assert happened == {key: fate["action"] for key, fate in fates.items() if fate}, (seed, rules)
+
+
+def test_transitions_and_restorations_are_told(s3, server, bucket, seed):
+    rule = {
+        "Id": "all",
+        "QueueArn": "arn:aws:sqs:us-east-1:000000000000:log",
+        "Events": ["s3:LifecycleTransition", "s3:ObjectRestore:*"],
+    }
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [rule]}
+    )
+    s3.put_object(Bucket=bucket, Key="k", Body=random.Random(seed).randbytes(140_000))
+    put_rules(s3, bucket, {"ID": "r", "Filter": {}, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]})
+
+    def events():
+        lines = (server.folder / "events.jsonl").read_text().splitlines()
+        records = [record for line in lines for record in json.loads(line).get("Records", [])]
+        return [record for record in records if record["s3"]["bucket"]["name"] == bucket]
+
+    (moved,) = wait_until(events)
+    assert moved["eventName"] == "LifecycleTransition"
+    assert moved["lifecycleEventData"]["transitionEventData"]["destinationStorageClass"] == "GLACIER"
+    s3.restore_object(Bucket=bucket, Key="k", RestoreRequest={"Days": 1})
+    wait_until(lambda: len(events()) == 4)
+    names = [record["eventName"] for record in events()]
+    assert names[1:] == [f"ObjectRestore:{what}" for what in ("Post", "Completed", "Delete")]
+    # As Amazon's do, they tell what the object is.
+    about = [record["s3"]["object"] for record in events()]
+    assert all(one["size"] == 140_000 and one["eTag"] and one["sequencer"] for one in about), about
+    data = events()[2]["glacierEventData"]["restoreEventData"]
+    assert data["lifecycleRestoreStorageClass"] == "GLACIER" and data["lifecycleRestorationExpiryTime"]
 
 
 def test_a_class_without_a_tier_is_no_target(s3, bucket):

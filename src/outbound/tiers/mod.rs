@@ -4,6 +4,7 @@
 mod directory;
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, RetryConfig};
 
+use crate::secret_file;
 use directory::Directory;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +26,28 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_mins(1);
 const RETRIES: usize = 2;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A secret, or the file that holds it, which is read when the connection is made.
+#[derive(Clone)]
+pub enum Secret {
+    /// The secret itself.
+    Text(String),
+    /// Its file.
+    File(PathBuf),
+}
+
+impl Secret {
+    #[allow(clippy::disallowed_methods, reason = "the operator's file, read once at start")]
+    fn read(&self, what: &str) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File(path) => {
+                let read = File::open(path).and_then(|file| secret_file::read(path, file, what));
+                Ok(read.map_err(|error| format!("{}: {error}", path.display()))?.trim().to_owned())
+            }
+        }
+    }
+}
 
 /// Where a tier is.
 #[derive(Clone)]
@@ -44,7 +68,7 @@ pub enum Place {
         /// Before all names.
         prefix: String,
         /// The access key's id and secret.
-        credentials: (String, String),
+        credentials: (String, Secret),
     },
     /// A container of Azure Blob Storage.
     Azure {
@@ -54,7 +78,7 @@ pub enum Place {
         /// The storage account.
         account: String,
         /// Its key, base64.
-        key: String,
+        key: Secret,
         /// The container.
         container: String,
         /// Before all names.
@@ -124,7 +148,7 @@ impl TierClient {
                     .with_region(region)
                     .with_bucket_name(bucket)
                     .with_access_key_id(&credentials.0)
-                    .with_secret_access_key(&credentials.1)
+                    .with_secret_access_key(credentials.1.read("secret_access_key")?)
                     .with_disable_bulk_delete(true)
                     .with_client_options(client(endpoint.as_deref()))
                     .with_retry(retry());
@@ -137,7 +161,7 @@ impl TierClient {
             Place::Azure { endpoint, account, key, container, prefix } => {
                 let builder = MicrosoftAzureBuilder::new()
                     .with_account(account)
-                    .with_access_key(key)
+                    .with_access_key(key.read("account_key")?)
                     .with_container_name(container)
                     .with_client_options(client(endpoint.as_deref()))
                     .with_retry(retry());

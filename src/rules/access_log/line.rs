@@ -1,7 +1,7 @@
 //! A line of an access log, in Amazon's format: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html>
 
+use core::net::IpAddr;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
