@@ -10,6 +10,7 @@ use storage::store::{Limits, StoreOptions};
 use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
+use crate::accounts::Accounts;
 use crate::config::{Config, EncryptionConfig, StorageConfig, event_target_of_json};
 use crate::encryption::keyring::Keyring;
 use crate::event_targets::{EventTargets, Makers};
@@ -53,14 +54,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let sts = Sts::new(identities, oidc, config.identity.max_sessions);
     let sessions = SessionsWorker::start(sts.clone());
     measure(&metrics, &store, &garbage, &compaction);
-    let settings = Settings {
-        region: config.server.region.clone(),
-        default_ownership: config.server.default_object_ownership,
-        calendar: config.lifecycle.calendar,
-        accounts: Arc::clone(sts.identities().accounts()),
-    };
-    let objects = with_keyring(Objects::new(Arc::clone(&store), settings), &config.encryption)?;
-    let objects = with_tiers(objects, &config)?;
+    let objects = objects_over(&store, &config, Arc::clone(sts.identities().accounts()))?;
     let makers = Makers { read: event_target_of_json, open: events::open };
     let event_targets =
         EventTargets::load(sts.identities().clone(), makers, config.event_targets.iter().cloned()).await?;
@@ -110,6 +104,18 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         Ok(())
     });
     Ok(Composed { service, close })
+}
+
+/// The object layer, with the keys and the tiers that the configuration gives it.
+fn objects_over(store: &Arc<Store>, config: &Config, accounts: Arc<Accounts>) -> Result<Objects, Failure> {
+    let settings = Settings {
+        region: config.server.region.clone(),
+        default_ownership: config.server.default_object_ownership,
+        calendar: config.lifecycle.calendar,
+        accounts,
+    };
+    let objects = with_keyring(Objects::new(Arc::clone(store), settings), &config.encryption)?;
+    with_tiers(objects, config)
 }
 
 /// Lets the store and its workers be seen.
