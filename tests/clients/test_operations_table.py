@@ -104,6 +104,7 @@ PARAMETERS = {
     "PutObjectLockConfiguration": {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
     "PutObjectRetention": {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": 2_000_000_000}},
     "PutObjectAnnotation": {"AnnotationPayload": b"{}"},
+    "RestoreObject": {"RestoreRequest": {"Days": 1}},
     "RenameObject": {"Key": "renamed", "RenameSource": "k"},
     "UpdateObjectEncryption": {"ObjectEncryption": {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"}}},
     "UploadPart": {"Body": b"data"},
