@@ -23,6 +23,9 @@ JOURNAL_FIRST, NOTHING_MORE = 1, 2
 # ext4 an fdatasync under way at the shutdown may say that it succeeded although the journal was given up (seen on Linux
 # 6.18 with four threads that do nothing else), which a machine without power cannot.
 SECONDS_WITHOUT_DRIVE = 0.05
+# How long a killed process's last reads may keep its drive busy, and what umount says of it (umount(8), "mount failure").
+BUSY_SECONDS = 20
+BUSY = 32
 
 
 class Drive:
@@ -57,9 +60,16 @@ class Drive:
         # How long is part of the experiment.
         time.sleep(chance.uniform(0, SECONDS_WITHOUT_DRIVE))
         server.kill9()
-        run("umount", self.path)
+        self.unmount()
         self.check()
         run(*self.mount_command())
+
+    def unmount(self):
+        """Unmounts it, as soon as the kernel is done with what the killed server had asked of it."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while run("umount", self.path, may_exit=(0, BUSY)) == BUSY:
+            assert time.monotonic() < deadline, f"{self.path} stays busy"
+            time.sleep(0.02)
 
     def check(self):
         """As at boot: the journal is replayed, then nothing may be wrong with the file system itself."""
@@ -68,7 +78,7 @@ class Drive:
             run("e2fsck", "-f", "-p", self.image, may_exit=(0, 1))
             return
         run(*self.mount_command())
-        run("umount", self.path)
+        self.unmount()
         run("xfs_repair", "-n", self.image)
 
     def remove(self):
@@ -78,6 +88,7 @@ class Drive:
 
 
 def run(*command, may_exit=(0,)):
-    """Runs a command that must succeed."""
+    """Runs a command that must succeed; gives its exit code."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in may_exit, f"{command} ended with {done.returncode}: {done.stdout}{done.stderr}"
+    return done.returncode
