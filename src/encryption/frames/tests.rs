@@ -110,6 +110,31 @@ fn no_flipped_bit_is_served() {
     }
 }
 
+/// Full frames, too: every bit of the longest frame there is, data and tag, each in one of a thousand frames of one
+/// stream. A flip costs an opening of 64 KiB, so that all bits of all of them would take hours.
+#[test]
+fn no_flipped_bit_of_a_full_frame_is_served() {
+    const FRAMES: usize = 1_000;
+    let mut sealer = Sealer::begin(&key(4), Position::Whole).expect("begins");
+    let opener = Opener::new(&key(4), &sealer.header(), Position::Whole).expect("opens");
+    let mut flips = 0;
+    for number in 0..FRAMES {
+        let plain: Vec<u8> = (0..FRAME).map(|at| ((at + number) % 251) as u8).collect();
+        let last = number + 1 == FRAMES;
+        let frame = sealer.seal(BytesMut::from(&plain[..]), last).expect("seals");
+        let opened = opener.open(BytesMut::from(&frame[..]), number as u64, last).expect("opens");
+        assert_eq!(opened, plain, "frame {number} as it was sealed");
+        for bit in (number..frame.len() * 8).step_by(FRAMES) {
+            let mut flipped = BytesMut::from(&frame[..]);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let opened = opener.open(flipped, number as u64, last);
+            assert_eq!(opened, Err(Broken::Frame), "frame {number}, bit {bit}");
+            flips += 1;
+        }
+    }
+    assert_eq!(flips, (FRAME + 16) * 8, "each bit of a frame once");
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256), index in any::<u64>()) {
