@@ -1,5 +1,7 @@
 """One server for all replays, and the summary at the end of the run."""
 
+import base64
+import os
 import pathlib
 import sys
 
@@ -24,6 +26,19 @@ def recorded_server(tmp_path_factory):
         with ServerProcess(folder / "data", folder / "cairn.log", config=config) as server:
             server.events = events
             yield server
+
+
+@pytest.fixture(scope="session")
+def encrypting_server(tmp_path_factory):
+    """A server with a keyring: as AWS, it encrypts every object."""
+    folder = tmp_path_factory.mktemp("recorded-encryption")
+    keyring, config = folder / "keyring", folder / "config.toml"
+    names = ("sse-s3", "aws/s3", "key-1")
+    keyring.write_text("".join(f"{name} 1 {base64.b64encode(os.urandom(32)).decode()}\n" for name in names))
+    keyring.chmod(0o600)
+    config.write_text(f'[encryption]\nkeyring_file = "{keyring}"\n')
+    with ServerProcess(folder / "data", folder / "cairn.log", config=config) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

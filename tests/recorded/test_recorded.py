@@ -16,6 +16,7 @@ for module in (
     "access",
     "notifications",
     "object_lock",
+    "encryption",
 ):
     importlib.import_module(f"recorded.cases_{module}")
 
@@ -27,9 +28,11 @@ needs_recordings = pytest.mark.skipif(
 
 @needs_recordings
 @pytest.mark.parametrize(("file", "name"), list(replay.CASES), ids=[name for _, name in replay.CASES])
-def test_agrees_with_aws(recorded_server, outcomes, file, name):
+def test_agrees_with_aws(request, outcomes, file, name):
     content = RECORDED[(file, name)]
-    session = replay.Session(recorded_server, content)
+    encrypts = name.startswith("TestS3BucketEncryption::")
+    server = request.getfixturevalue("encrypting_server" if encrypts else "recorded_server")
+    session = replay.Session(server, content)
     try:
         replay.CASES[(file, name)](session)
     finally:
