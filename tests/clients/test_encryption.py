@@ -194,7 +194,7 @@ def test_a_customers_key_is_needed_and_no_other(s3, bucket):
     refused("InvalidRequest", s3.get_object, **place, **by_customer())
 
 
-def test_versions_and_renames_keep_their_keys(s3, bucket):
+def test_versions_keep_their_keys(s3, bucket):
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     versions = {}
     for mode, (write, read) in MODES.items():
@@ -202,6 +202,33 @@ def test_versions_and_renames_keep_their_keys(s3, bucket):
         versions[s3.put_object(Bucket=bucket, Key="k", Body=body, **write)["VersionId"]] = (body, read)
     for version, (body, read) in versions.items():
         assert s3.get_object(Bucket=bucket, Key="k", VersionId=version, **read)["Body"].read() == body
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [100, 200 * KIB, None])
+def test_renames_keep_their_keys(s3, bucket, mode, size):
+    """A wrapped key is bound to the object's key: the new key must open it, and after a second rename, too."""
+    write, read = MODES[mode]
+    body, place = body_of(size or 5 * MIB + 1), {"Bucket": bucket, "Key": "k"}
+    if size:
+        s3.put_object(**place, Body=body, **write)
+    else:
+        of_part = by_customer() if mode == "customer" else {}
+        upload = place | {"UploadId": s3.create_multipart_upload(**place, **write)["UploadId"]}
+        parts = []
+        for number, piece in enumerate((body[: 5 * MIB], body[5 * MIB :]), 1):
+            part = s3.upload_part(**upload, PartNumber=number, Body=piece, **of_part)
+            parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **of_part)
+    before = s3.head_object(**place, **read)
+    for source, key in (("k", "folder/renamed"), ("folder/renamed", "again")):
+        s3.rename_object(Bucket=bucket, Key=key, RenameSource=source)
+        place["Key"] = key
+        after = s3.head_object(**place, **read)
+        shows(after, mode)
+        assert (after["ETag"], after["LastModified"]) == (before["ETag"], before["LastModified"])
+        reads(s3, place, body, read)
+        refused("404", s3.head_object, Bucket=bucket, Key=source, **read)
 
 
 def test_presigned_urls(s3, bucket):

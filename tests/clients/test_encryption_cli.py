@@ -57,7 +57,8 @@ def encrypting(tmp_path_factory):
             s3.put_object(Bucket="clear", Key=str(size), Body=body_of(size, CLEAR))
         config.write_text(
             f'[encryption]\nkeyring_file = "{keyring}"\ncustomer_keys_without_tls = true\n'
-            f'[[tier]]\nname = "disk"\nstorage_classes = ["STANDARD_IA"]\nwrite = "through"\nkind = "directory"\npath = "{tier}"\n'
+            f'[[tier]]\nname = "disk"\nkind = "directory"\npath = "{tier}"\n'
+            'storage_classes = ["STANDARD_IA"]\nwrite = "through"\n'
         )
         process.terminate()
         process.start()
@@ -232,7 +233,8 @@ def test_no_plaintext_and_no_key_is_on_the_disk(aws, encrypting, bucket, file):
     for mode, (_, _, write_file, _) in MODES.items():
         for size in (KIB, 300 * KIB):
             aws("s3", "cp", "--quiet", file(body_of(size)), f"s3://{bucket}/{CLEAR.decode()}{mode}-{size}", *write_file)
-    keys = [CUSTOMER.encode()] + [base64.b64decode(line.split()[2]) for line in encrypting.keyring.read_text().splitlines()]
+    lines = encrypting.keyring.read_text().splitlines()
+    keys = [CUSTOMER.encode()] + [base64.b64decode(line.split()[2]) for line in lines]
     # Nor anything that a customer's key alone gives.
     keys += [hashlib.md5(keys[0]).digest()]
     sealed = [MARK] + [form for key in keys for form in (key, base64.b64encode(key), key.hex().encode())]
