@@ -119,7 +119,7 @@ fn no_flipped_bit_of_a_full_frame_is_served() {
     let opener = Opener::new(&key(4), &sealer.header(), Position::Whole).expect("opens");
     let mut flips = 0;
     for number in 0..FRAMES {
-        let plain: Vec<u8> = (0..FRAME).map(|at| ((at + number) % 251) as u8).collect();
+        let plain: Vec<u8> = (0..=250_u8).cycle().skip(number % 251).take(FRAME).collect();
         let last = number + 1 == FRAMES;
         let frame = sealer.seal(BytesMut::from(&plain[..]), last).expect("seals");
         let opened = opener.open(BytesMut::from(&frame[..]), number as u64, last).expect("opens");
