@@ -14,10 +14,11 @@ use bytes::{Bytes, BytesMut};
 use harness::audit::{audit, audit_live_bytes};
 use harness::client::Client;
 use harness::driver::collect_all;
-use harness::{Body, LARGE_SEGMENT, Random, SMALL_SEGMENT, limits, open_chunks};
+use harness::{Body, LARGE_SEGMENT, Random, SMALL_SEGMENT, limits, number_from_env, open_chunks};
 use storage::chunks::ChunkStore;
 use storage::chunks::local::Threading;
 use storage::chunks::memory::MemoryChunks;
+use storage::compact::{Compaction, Thrift};
 use storage::disk::sim::SimDisk;
 use storage::index::records::{Data, VersionRecord, Versioning};
 use storage::kv::memory::MemoryKv;
@@ -28,11 +29,14 @@ use tokio::sync::{Semaphore, oneshot};
 
 const BUCKET: &str = "bucket";
 const TASKS: usize = 6;
-const ROUNDS: usize = 3000;
 const SEED: u64 = 0x5eed_0003;
 /// Few contents, so that tasks meet: one chunk, several, several that share their first.
 const BODIES: &[Body] =
     &[Body::new(1, 5000), Body::new(2, 8192), Body::new(1, 20_000), Body::new(1, 33_000), Body::new(3, 9000)];
+
+fn rounds() -> usize {
+    usize::try_from(number_from_env("CAIRN_RACE_ROUNDS").unwrap_or(10_000)).unwrap()
+}
 
 struct Arena {
     kv: Arc<MemoryKv>,
@@ -68,6 +72,34 @@ impl Arena {
                 tokio::task::yield_now().await;
             }
             chunks
+        })
+    }
+
+    /// Compacts, scrubs and reads the outbox until `done`; trims the outbox of what was read. Answers how many chunks
+    /// were moved, scrubbed, and how many events read.
+    fn housekeeper(&self, done: &Arc<AtomicBool>) -> tokio::task::JoinHandle<[u64; 3]> {
+        let (store, done) = (Arc::clone(&self.client.store), Arc::clone(done));
+        tokio::spawn(async move {
+            let (mut compaction, mut scrubbed_to, mut read_to) = (Compaction::default(), None, 0);
+            let [mut moved, mut scrubbed, mut events] = [0, 0, 0];
+            loop {
+                let is_last = done.load(Ordering::Relaxed);
+                moved += store.compact(&mut compaction, Thrift::WhileQuiet).await.unwrap().chunks as u64;
+                let step = store.scrub(scrubbed_to, 8, 1 << 20).await.unwrap();
+                assert_eq!(step.damaged, [], "what moves or goes is not damaged");
+                scrubbed += step.chunks;
+                scrubbed_to = step.next;
+                for event in store.outbox_page(read_to, 100).await.unwrap() {
+                    assert_eq!(event.position, read_to + 1, "no event is missed or comes late");
+                    (read_to, events) = (event.position, events + 1);
+                }
+                store.set_cursor("reader", read_to).await.unwrap();
+                store.trim_outbox(read_to).await.unwrap();
+                if is_last && store.outbox_bounds().await.unwrap().events() == 0 {
+                    return [moved, scrubbed, events];
+                }
+                tokio::task::yield_now().await;
+            }
         })
     }
 
@@ -111,7 +143,7 @@ async fn work(arena: Arc<Arena>, number: usize) -> usize {
     let mut held: [Option<Body>; 2] = [None; 2];
     let mut read_after_delete = 0;
     let client = &arena.client;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let nth = random.below(2);
         let key = &keys[nth];
         match random.below(10) {
@@ -156,7 +188,7 @@ async fn stress(arena: Arena) {
     println!("seed {SEED:#x}");
     let arena = Arc::new(arena);
     let done = Arc::new(AtomicBool::new(false));
-    let collector = arena.collector(&done);
+    let (collector, housekeeper) = (arena.collector(&done), arena.housekeeper(&done));
     let tasks: Vec<_> = (0..TASKS).map(|number| tokio::spawn(work(Arc::clone(&arena), number))).collect();
     let mut read_after_delete = 0;
     for task in tasks {
@@ -168,8 +200,14 @@ async fn stress(arena: Arena) {
         read_after_delete > 0 && collected > 0,
         "{read_after_delete} reads after a deletion, {collected} chunks collected"
     );
+    let [moved, scrubbed, events] = housekeeper.await.unwrap();
+    assert!(scrubbed > 0 && events > 0, "{scrubbed} chunks scrubbed, {events} events");
     arena.settle().await;
-    println!("{read_after_delete} reads after a deletion, {collected} chunks collected meanwhile");
+    println!(
+        "{} rounds, {read_after_delete} reads after a deletion; meanwhile {collected} chunks collected, {moved} moved, \
+         {scrubbed} scrubbed, {events} events read",
+        TASKS * rounds()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -192,7 +230,7 @@ async fn the_same_while_segments_are_recycled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_writers_of_a_key_wins() {
     let arena = Arc::new(Arena::in_memory(Versioning::Suspended).await);
-    for _ in 0..50 {
+    for _ in 0..rounds() {
         let writers = BODIES.iter().map(|body| {
             let (client, body) = (arena.client.clone(), body.bytes());
             tokio::spawn(async move { client.put(BUCKET, "k", &body).await })
@@ -216,7 +254,7 @@ async fn an_upload_ends_once() {
     let late = Body::new(4, 9000).bytes();
     let whole = |second: &Bytes| Bytes::from([&parts[0][..], second, &parts[2]].concat());
     let (mut completed, mut aborted) = (0, 0);
-    for round in 0..400 {
+    for round in 0..rounds() {
         let client = &arena.client;
         let key = format!("k{round}");
         let id = client.create_upload(BUCKET, &key).await.unwrap();
@@ -263,7 +301,7 @@ async fn an_upload_ends_once() {
     done.store(true, Ordering::Relaxed);
     collector.await.unwrap();
     arena.settle().await;
-    println!("{completed} completed, {aborted} aborted");
+    println!("{} rounds, {completed} completed, {aborted} aborted", rounds());
 }
 
 /// A bucket is deleted while an object is put into it: never both.
@@ -271,7 +309,7 @@ async fn an_upload_ends_once() {
 async fn a_bucket_is_deleted_or_written_to() {
     let arena = Arena::in_memory(Versioning::Unversioned).await;
     let (mut deleted, mut written) = (0, 0);
-    for round in 0..300_usize {
+    for round in 0..rounds() {
         let client = &arena.client;
         let BucketCreation::Created(bucket) = client.create_bucket("other").await.unwrap() else {
             panic!("it is gone")
@@ -302,7 +340,7 @@ async fn a_bucket_is_deleted_or_written_to() {
         collect_all(&client.store).await.unwrap_or_else(|trouble| panic!("{trouble}"));
     }
     arena.settle().await;
-    println!("{deleted} deleted, {written} written");
+    println!("{} rounds, {deleted} deleted, {written} written", rounds());
 }
 
 /// An index whose commits happen when the gate lets them, in their order, whether or not anybody still waits.
