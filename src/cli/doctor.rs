@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use storage::Store;
 use storage::doctor::{Depth, Examined, Summary, Which};
+use storage::kv::Family;
+use storage::store::StoreOptions;
+use storage::{Store, StoreError};
 
 use super::Failure;
 use super::compose::store_options;
@@ -63,8 +65,9 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store = tokio::task::spawn_blocking(move || Store::open(options)).await??;
-        if args.rebuild_chunk_index {
+        let repair = args.rebuild_chunk_index;
+        let store = tokio::task::spawn_blocking(move || open(options, repair)).await??;
+        if repair {
             let repaired = store.rebuild_chunk_index().await?;
             say(&format!(
                 "repaired    {} chunks' rows and {} segments' counters, from {} segments",
@@ -76,6 +79,35 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), Failure> {
         tokio::task::spawn_blocking(move || drop(store)).await?;
         outcome
     })
+}
+
+/// Opens the store; for a repair also one whose chunk index lost files.
+fn open(options: StoreOptions, repair: bool) -> Result<Arc<Store>, Failure> {
+    if repair {
+        let damage = Store::index_damage(&options)?;
+        for (family, what) in &damage {
+            say(&format!("index       {} lost: {what}", family.name()))?;
+        }
+        if !damage.is_empty() && damage.iter().all(|(family, _)| *family == Family::Chunks) {
+            Store::give_up_chunk_index(&options)?;
+        }
+        return Ok(Store::open_to_repair(options)?);
+    }
+    Store::open(options.clone()).map_err(|error| explained(&options, error))
+}
+
+/// Why the store does not open, and what of its index is lost.
+fn explained(options: &StoreOptions, error: StoreError) -> Failure {
+    let Ok(damage) = Store::index_damage(options) else { return error.into() };
+    let lost: Vec<String> = damage.iter().map(|(family, what)| format!("{} lost {what}", family.name())).collect();
+    let advice = if damage.is_empty() {
+        return error.into();
+    } else if damage.iter().all(|(family, _)| *family == Family::Chunks) {
+        "only what the index says about chunks is hit: --rebuild-chunk-index writes it anew from the segments, and names what is lost"
+    } else {
+        "this cannot be derived: put the files back, or restore a backup of the index with cairn restore"
+    };
+    format!("{error}\n{}\n{advice}", lost.join("\n")).into()
 }
 
 async fn examine(store: &Arc<Store>, read: bool, list_all: bool) -> Result<(), Failure> {
@@ -163,10 +195,12 @@ fn report(summary: &Summary, tallies: &BTreeMap<String, Tally>, depth: Depth) ->
     let mut advice = Vec::new();
     if hit > 0 {
         advice.push(format!("{hit} objects or parts are hit; everything else is safe"));
-        if !summary.lost_segments.is_empty() {
-            advice.push("put the missing segment files back if you have them".to_owned());
-        }
-        advice.push("if the index lost rows, try --rebuild-chunk-index".to_owned());
+        advice.push(
+            "if segment files are missing and you have them, put them back and run --rebuild-chunk-index before a \
+             server starts, which would use them anew"
+                .to_owned(),
+        );
+        advice.push("if the index lost rows, --rebuild-chunk-index writes them anew".to_owned());
     }
     if summary.wrong_counters > 0 {
         advice.push(format!("{} segments are counted wrongly: --rebuild-chunk-index", summary.wrong_counters));

@@ -244,16 +244,20 @@ impl Store {
             Depth::Frames => self.chunks.read(id, place, 0..place.length.min(1)).await,
             Depth::Everything => self.chunks.read_stored(id, place).await,
         };
-        let bytes = match read(place).await {
-            // It moved; or its place is of a use of the segment that has ended.
-            Err(StoreError::Conflict) => {
-                let row = self.get(Family::Chunks, keys::chunk(id)).await?;
-                match row.map(|row| ChunkRecord::decode(&row)).transpose()? {
-                    Some(record) if record.place != place => read(record.place).await?,
-                    Some(_) => return Err(Corruption::Chunk { id, place, what: "its space was used again" }.into()),
-                    None => return Ok(()),
+        let (mut place, mut outcome) = (place, read(place).await);
+        // It moved, perhaps more than once; or its place is of a use of the segment that has ended.
+        while let Err(StoreError::Conflict) = outcome {
+            let row = self.get(Family::Chunks, keys::chunk(id)).await?;
+            match row.map(|row| ChunkRecord::decode(&row)).transpose()? {
+                Some(record) if record.place != place => {
+                    place = record.place;
+                    outcome = read(place).await;
                 }
+                Some(_) => return Err(Corruption::Chunk { id, place, what: "its space was used again" }.into()),
+                None => return Ok(()),
             }
+        }
+        let bytes = match outcome {
             // Removed since its row was read.
             Err(_) if self.get(Family::Chunks, keys::chunk(id)).await?.is_none() => return Ok(()),
             outcome => outcome?,
@@ -308,6 +312,41 @@ impl Store {
         }
         repaired.counters = wrong.len() as u64;
         Ok(repaired)
+    }
+
+    /// Removes the rows of chunks whose space was used again, or whose segment is gone, as they are in an index that is
+    /// older than the segments. The bytes are lost to what refers to them; without the rows the same bytes can be
+    /// written again, and are not taken for stored. For a store that nobody uses; [`Store::rebuild_chunk_index`] then
+    /// finds what lies elsewhere, and corrects the counters.
+    ///
+    /// # Errors
+    /// When the index fails. It may be run again.
+    pub async fn forget_lost_chunks(self: &Arc<Self>) -> Result<u64> {
+        let uses = self.chunks.segments().into_iter().map(|one| ((one.drive, one.segment), one.epoch));
+        let uses: HashMap<(u16, u32), u32> = uses.collect();
+        // A segment whose header is lost has no epoch: each place says its own.
+        let is_there = |place: &Place| {
+            let epoch = uses.get(&(place.drive, place.segment));
+            epoch.is_some_and(|epoch| *epoch == 0 || *epoch == place.epoch)
+        };
+        let (mut forgotten, mut batch) = (0, Batch::default());
+        let mut rows = Rows::all(Family::Chunks);
+        loop {
+            let row = rows.next(self).await?;
+            let is_end = row.is_none();
+            if let Some((key, row)) = row
+                && !is_there(&ChunkRecord::decode(&row)?.place)
+            {
+                forgotten += 1;
+                batch.delete(Family::Chunks, key);
+            }
+            if batch.deletes.len() == ROWS_IN_REPAIR || (is_end && !batch.deletes.is_empty()) {
+                self.commit_batch(std::mem::take(&mut batch)).await?;
+            }
+            if is_end {
+                return Ok(forgotten);
+            }
+        }
     }
 
     async fn rebuild_from(self: &Arc<Self>, segment: SegmentState) -> Result<u64> {

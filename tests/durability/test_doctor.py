@@ -1,5 +1,6 @@
 """`cairn doctor` on a stopped server's store: it names the objects that cannot be read, all of them and no others."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -76,6 +77,46 @@ def test_a_lost_segment_is_named_with_exactly_what_it_held(stopped, tmp_path):
     shutil.move(tmp_path / lost.name, lost)
     said, code = doctor(stopped, "--rebuild-chunk-index", "--read")
     assert code == 0 and "healthy" in said, said
+
+
+def chunk_tables(server):
+    """The index's table files that hold what it says about chunks: among a table's properties is its family's name."""
+    tables = (server.data[0] / "index").glob("*.sst")
+    return [table for table in tables if b"namechunks" in table.read_bytes()]
+
+
+@pytest.mark.parametrize("how", ["removed", "cut off", "zeroed"])
+def test_a_lost_chunk_index_is_written_anew_from_the_segments(stopped, tmp_path, how):
+    # A start after the log was replayed leaves everything in tables.
+    stopped.start()
+    stopped.terminate()
+    tables = chunk_tables(stopped)
+    assert tables, "the chunk index is in tables"
+    for table in tables:
+        if how == "removed":
+            table.unlink()
+        elif how == "cut off":
+            os.truncate(table, table.stat().st_size // 2)
+        else:
+            table.write_bytes(bytes(table.stat().st_size))
+    said, code = doctor(stopped)
+    assert code == 1, said
+    if how != "zeroed":
+        assert "--rebuild-chunk-index" in said and "only what the index says about chunks is hit" in said, said
+    # A segment is lost too: exactly what it held is named, all else is safe.
+    segments = sorted((stopped.data[0] / "segments").glob("segment-*"))
+    shutil.move(segments[0], tmp_path / segments[0].name)
+    said, code = doctor(stopped, "--rebuild-chunk-index", "--read")
+    assert code == 1 and re.search(r"^repaired +\d\d+ chunks' rows", said, re.MULTILINE), said
+    hit = {key for key, _, _ in HIT.findall(said)}
+    assert 0 < len(hit) < len(OBJECTS)
+    assert hit == unreadable(stopped), said
+    assert f"{len(OBJECTS) - len(hit)} safe, {len(hit)} hit" in said, said
+    # It comes back, and with it what it held.
+    shutil.move(tmp_path / segments[0].name, segments[0])
+    said, code = doctor(stopped, "--rebuild-chunk-index", "--read")
+    assert code == 0 and "healthy" in said, said
+    assert unreadable(stopped) == set()
 
 
 def test_a_running_servers_store_and_a_foreign_directory_are_refused(stopped, tmp_path):

@@ -99,6 +99,24 @@ impl DataDirectory {
     }
 }
 
+/// The numbers of the segment files in a folder; none where it is not there.
+///
+/// # Errors
+/// The file system's.
+pub fn segment_numbers(folder: &Path) -> Result<Vec<u32>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_prefix("segment-")?.parse::<u32>().ok()));
+    }
+    Ok(numbers)
+}
+
 fn parse_format(path: &Path, text: &str) -> Result<[u8; 16]> {
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));

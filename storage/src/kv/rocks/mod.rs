@@ -2,6 +2,7 @@
 
 mod committer;
 mod options;
+pub mod repair;
 mod scan;
 #[cfg(test)]
 mod tests;
