@@ -17,8 +17,17 @@ use storage::StoreError;
 use storage::disk::sim::{Fault, Repeat};
 use storage::kv::memory::Fault as CommitFault;
 
-const SCENARIOS: &[&str] =
-    &["large put", "copy", "multipart complete", "abort", "segments rolled and recycled", "large manifest"];
+const SCENARIOS: &[&str] = &[
+    "large put",
+    "copy",
+    "multipart complete",
+    "abort",
+    "segments rolled and recycled",
+    "large manifest",
+    "append",
+    "rename",
+    "annotations",
+];
 /// Failing operations of one scenario; of longer ones each second, or third, and so on is taken.
 const MOST_FAILURES: usize = 120;
 

@@ -223,7 +223,9 @@ impl Needed<'_> {
     fn events(&mut self) -> Result<(), String> {
         let outbox = rows(self.kv, Family::Outbox);
         let last = outbox.get(&keys::events()).map_or(0, |row| u64::from_be_bytes(row[..].try_into().unwrap()));
-        let events: Vec<_> = outbox.iter().filter(|(row, _)| row.len() > 1).collect();
+        let (counter, letters) = super::chores::letters_counted(outbox.keys());
+        self.counters.insert(counter, letters);
+        let events: Vec<_> = outbox.iter().filter(|(row, _)| row[0] == b'e' && row.len() > 1).collect();
         let trimmed = last - events.len() as u64;
         for ((row, _), position) in events.iter().zip(trimmed + 1..) {
             if **row != keys::event(position) {

@@ -60,7 +60,7 @@ impl Client {
         Ok(figures)
     }
 
-    async fn view(&self, bucket: &str, key: &str) -> Result<KeyView> {
+    pub async fn view(&self, bucket: &str, key: &str) -> Result<KeyView> {
         let bucket = self.bucket(bucket).await?;
         self.store.view(&bucket, key).await?.ok_or(StoreError::Conflict)
     }
@@ -92,7 +92,7 @@ impl Client {
         Err(StoreError::Contention(ATTEMPTS))
     }
 
-    async fn put_edit(&self, view: KeyView, staged: Staged) -> Result<(Edit, VersionRecord)> {
+    pub async fn put_edit(&self, view: KeyView, staged: Staged) -> Result<(Edit, VersionRecord)> {
         let object = ObjectRecord {
             annotations: None,
             restore: None,
@@ -281,7 +281,7 @@ pub fn event(what: &str, bucket: BucketId, key: &str) -> String {
 }
 
 /// An edit that leaves its event in the outbox.
-fn telling(mut edit: Edit, event: String) -> Edit {
+pub fn telling(mut edit: Edit, event: String) -> Edit {
     edit.append_event(event.into_bytes());
     edit
 }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use storage::compact::{Compaction, Thrift};
+use storage::index::keys::Usage;
 use storage::index::records::Versioning;
 use storage::store::{BucketCreation, BucketDeletion};
 use storage::types::UploadId;
 use storage::{Store, StoreError};
 
 use super::Body;
+use super::chores::{self, Chore};
 use super::client::Client;
+use super::client_more::Notes;
 use super::state::{Bucket, State};
 
 /// Steps of compaction within which all of a small store is compact.
@@ -36,6 +39,16 @@ pub enum Step {
     DeleteVersion(At),
     Tag(At, u8),
     Copy(At, Name, Name),
+    /// Unless all versions of the bucket together would have more than so many bytes.
+    PutWithin(Name, Name, Body, u64),
+    Append(Name, Name, Body),
+    /// From one key to another of the bucket.
+    Rename(Name, Name, Name),
+    /// The version has this annotation alone, or none.
+    Annotate(At, Option<Body>),
+    /// The current version's bytes go to the tier.
+    SendToTier(Name, Name),
+    BringBack(Name, Name),
     CreateUpload(Name, Name),
     /// Uploads are named by their number among the open ones, by bucket, key and age.
     Part(usize, u16, Body),
@@ -48,6 +61,7 @@ pub enum Step {
     CollectAll,
     /// Until there is nothing left to move.
     Compact,
+    Chore(Chore),
 }
 
 /// Why an operation ended badly.
@@ -106,6 +120,16 @@ impl Driver {
             }
             Step::Compact => compact(&self.client.store).await,
             Step::CollectAll => collect_all(&self.client.store).await,
+            Step::Chore(chore) => {
+                let store = Arc::clone(&self.client.store);
+                chores::apply(&store, &mut self.state, chore).await
+            }
+            Step::PutWithin(..)
+            | Step::Append(..)
+            | Step::Rename(..)
+            | Step::Annotate(..)
+            | Step::SendToTier(..)
+            | Step::BringBack(..) => self.apply_more(step).await,
             _ => self.apply_to_object(step).await,
         }
     }
@@ -193,6 +217,52 @@ impl Driver {
         Ok(())
     }
 
+    async fn apply_more(&mut self, step: &Step) -> Result<(), Trouble> {
+        let (client, state) = (&self.client, &mut self.state);
+        match step {
+            Step::PutWithin(name, key, body, max) => {
+                let body = body.bytes();
+                let bucket = state.bucket(name);
+                let replaced = bucket.current(key).and_then(|version| version.body.as_ref()).map_or(0, Bytes::len);
+                let used = bucket.usage(Usage::Bytes);
+                let after = used - replaced as u64 + body.len() as u64;
+                let is_refused = after > used && after > *max;
+                let id = client.put_within(name, key, &body, *max).await?;
+                diverged(id.is_none() != is_refused, || format!("{after} bytes of {max} were answered with {id:?}"))?;
+                if let Some(id) = id {
+                    bucket.add(key, id, Some(body));
+                    state.tell("put", name, key);
+                }
+            }
+            Step::Append(name, key, body) => {
+                let before = state.bucket(name).current(key).and_then(|version| version.body.clone());
+                let whole = [&before.expect("the script names an object")[..], &body.bytes()].concat();
+                let id = client.append(name, key, &body.bytes()).await?;
+                state.bucket(name).add(key, id, Some(whole.into()));
+                state.tell("put", name, key);
+            }
+            Step::Rename(name, from, to) => {
+                let body = state.bucket(name).current(from).and_then(|version| version.body.clone());
+                let id = client.rename(name, from, to).await?;
+                state.bucket(name).add(to, id, body);
+                state.bucket(name).delete(from, None);
+                state.tell("put", name, to);
+                state.tell("delete", name, from);
+            }
+            Step::Annotate(at @ (name, key, nth), body) => {
+                let notes: Notes = body.iter().map(|body| ("n".to_owned(), body.bytes())).collect();
+                client.annotate(name, key, state.version(&spot(*at)).id, &notes).await?;
+                let versions = state.bucket(name).keys.get_mut(*key);
+                versions.expect("the script names a key that is there")[*nth].notes = notes;
+                state.tell("annotate", name, key);
+            }
+            Step::SendToTier(name, key) => client.send_to_tier(name, key).await?,
+            Step::BringBack(name, key) => client.bring_back(name, key).await?,
+            other => unreachable!("{other:?} is done elsewhere"),
+        }
+        Ok(())
+    }
+
     async fn apply_to_upload(&mut self, step: &Step) -> Result<(), Trouble> {
         if let Step::CreateUpload(name, key) = step {
             let id = self.client.create_upload(name, key).await?;
@@ -249,7 +319,7 @@ fn spot((bucket, key, nth): At) -> super::state::Spot {
     (bucket.to_owned(), key.to_owned(), nth)
 }
 
-fn diverged(is: bool, what: impl FnOnce() -> String) -> Result<(), Trouble> {
+pub fn diverged(is: bool, what: impl FnOnce() -> String) -> Result<(), Trouble> {
     if is { Err(Trouble::Diverged(what())) } else { Ok(()) }
 }
 

@@ -4,12 +4,16 @@
 #![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod audit;
+pub mod chores;
 pub mod client;
+pub mod client_more;
 pub mod doubles;
 pub mod driver;
 pub mod observe;
 pub mod scenarios;
+pub mod scenarios_more;
 pub mod state;
+pub mod tier;
 pub mod world;
 
 use std::sync::Arc;

@@ -7,7 +7,9 @@ use storage::store::{Seek, Step};
 use storage::types::BucketId;
 use storage::{Result, Store};
 
+use super::chores::observe_records;
 use super::client::Client;
+use super::client_more::Notes;
 use super::state::{Bucket, State, Version};
 
 /// Everything that can be seen, byte for byte. An error says what could not be read, or does not agree with itself.
@@ -28,7 +30,8 @@ pub async fn observe(store: &Arc<Store>) -> Result<State, String> {
         }
         state.buckets.insert(record.name, bucket);
     }
-    let mut after = 0;
+    state.records = observe_records(store).await?;
+    let mut after = state.records.trimmed;
     loop {
         let page = store.outbox_page(after, 7).await.map_err(failed("reading the outbox"))?;
         for row in &page {
@@ -98,7 +101,7 @@ async fn observe_versions(client: &Client, bucket: &mut Bucket) -> Result<(), St
     let listed = list_versions(&client.store, bucket.id, "", &start).await.map_err(failed("listing versions"))?;
     for (key, record) in listed {
         let version = match record.object() {
-            None => Version { id: record.id, null: record.null, tags: Vec::new(), body: None },
+            None => Version { id: record.id, null: record.null, tags: Vec::new(), notes: Notes::new(), body: None },
             Some(object) => {
                 let body = client.read(bucket.id, &key, &record, 0..object.size).await;
                 let body = body.map_err(|error| format!("reading {key} {}: {error}", record.id))?;
@@ -110,7 +113,15 @@ async fn observe_versions(client: &Client, bucket: &mut Bucket) -> Result<(), St
                         object.size
                     ));
                 }
-                Version { id: record.id, null: record.null, tags: object.attributes.tags.clone(), body: Some(body) }
+                let notes = match &object.annotations {
+                    None => Notes::new(),
+                    Some(list) => {
+                        let notes = client.notes(list).await;
+                        notes.map_err(|error| format!("reading annotations of {key} {}: {error}", record.id))?
+                    }
+                };
+                let tags = object.attributes.tags.clone();
+                Version { id: record.id, null: record.null, tags, notes, body: Some(body) }
             }
         };
         bucket.keys.entry(key).or_default().push(version);

@@ -16,26 +16,26 @@ pub struct Scenario {
     pub script: Vec<Act>,
 }
 
-const B: Name = "bucket";
-const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT };
-const LARGE: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: LARGE_SEGMENT };
+pub const B: Name = "bucket";
+pub const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT };
+pub const LARGE: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: LARGE_SEGMENT };
 /// Chunks so small that an object has more of them than fit into one commit.
 const TINY: Sizes = Sizes { chunk_bytes: 512, segment_bytes: LARGE_SEGMENT };
 
-fn put(key: Name, seed: u64, length: usize) -> Step {
+pub fn put(key: Name, seed: u64, length: usize) -> Step {
     Step::Put(B, key, Body::new(seed, length))
 }
 
-fn part(number: u16, seed: u64, length: usize) -> Step {
+pub fn part(number: u16, seed: u64, length: usize) -> Step {
     Step::Part(0, number, Body::new(seed, length))
 }
 
-fn scenario(name: &'static str, sizes: Sizes, images: usize, steps: Vec<Step>) -> Scenario {
+pub fn scenario(name: &'static str, sizes: Sizes, images: usize, steps: Vec<Step>) -> Scenario {
     let script = std::iter::once(Step::CreateBucket(B)).chain(steps).map(Act::Do).collect();
     Scenario { name, sizes, images, script }
 }
 
-fn versioned(mut steps: Vec<Step>) -> Vec<Step> {
+pub fn versioned(mut steps: Vec<Step>) -> Vec<Step> {
     steps.insert(0, Step::Versioning(B, Versioning::Enabled));
     steps
 }
@@ -46,6 +46,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(deletions());
     all.extend(uploads());
     all.extend(space());
+    all.extend(super::scenarios_more::all());
     all
 }
 

@@ -8,12 +8,17 @@ use storage::index::keys::Usage;
 use storage::index::records::Versioning;
 use storage::types::{BucketId, UploadId, VersionId};
 
+use super::chores::Records;
+use super::client_more::Notes;
+
 /// All that can be seen of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub buckets: BTreeMap<String, Bucket>,
-    /// The outbox: one event for each change of a key, in the order of commits.
+    /// The outbox: one event for each change of a key, in the order of commits, without those that were trimmed.
     pub events: Vec<String>,
+    /// What workers and administrators keep.
+    pub records: Records,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,7 @@ pub struct Version {
     pub id: VersionId,
     pub null: bool,
     pub tags: Vec<(String, String)>,
+    pub notes: Notes,
     /// `None`: a delete marker.
     pub body: Option<Bytes>,
 }
@@ -55,7 +61,7 @@ impl Bucket {
             Versioning::Suspended => versions.retain(|version| !version.null),
         }
         let null = self.versioning != Versioning::Enabled;
-        versions.insert(0, Version { id, null, tags: Vec::new(), body });
+        versions.insert(0, Version { id, null, tags: Vec::new(), notes: Notes::new(), body });
     }
 
     /// The key is deleted without naming a version; `marker` is the delete marker's id where there will be one.
@@ -88,7 +94,10 @@ impl Bucket {
         let bodies = || self.versions().filter_map(|version| version.body.as_ref());
         let count = match figure {
             Usage::Objects => self.keys.keys().filter(|key| self.current(key).is_some()).count(),
-            Usage::Bytes => bodies().map(Bytes::len).sum(),
+            Usage::Bytes => {
+                let notes = self.versions().flat_map(|version| &version.notes).map(|(_, payload)| payload.len());
+                bodies().map(Bytes::len).chain(notes).sum()
+            }
             Usage::Versions => bodies().count(),
             Usage::DeleteMarkers => self.versions().filter(|version| version.body.is_none()).count(),
         };
@@ -147,6 +156,9 @@ impl State {
             let (own, other) = (self.events.get(at..), seen.events.get(at..));
             return Some(format!("events from {at} on should be {own:?}, are {other:?}"));
         }
+        if self.records != seen.records {
+            return Some(format!("records should be {:?}, are {:?}", self.records, seen.records));
+        }
         let (names, seen_names) = (self.buckets.keys().collect::<Vec<_>>(), seen.buckets.keys().collect::<Vec<_>>());
         if names != seen_names {
             return Some(format!("buckets should be {names:?}, are {seen_names:?}"));
@@ -189,5 +201,6 @@ impl Bucket {
 fn brief(version: &Version) -> String {
     let body =
         version.body.as_ref().map(|body| (body.len(), body.get(..4.min(body.len())).unwrap_or_default().to_vec()));
-    format!("{} null {} tags {:?} body {body:?}", version.id, version.null, version.tags)
+    let notes: Vec<_> = version.notes.iter().map(|(name, payload)| (name, payload.len())).collect();
+    format!("{} null {} tags {:?} notes {notes:?} body {body:?}", version.id, version.null, version.tags)
 }

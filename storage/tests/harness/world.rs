@@ -1,20 +1,26 @@
 //! A store that is watched: each operation notes where in the disk's log it began and was acknowledged, and each
 //! commit of the index is a marker there, so that disk and index of any moment can be put together again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use storage::Store;
 use storage::chunks::ChunkStore;
 use storage::chunks::local::{LocalChunks, Threading};
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
-use storage::kv::Kv;
+use storage::index::records::{Record, RemoteRecord};
 use storage::kv::memory::{MemoryKv, OnCommit};
+use storage::kv::{Family, Kv};
+use storage::remote::Remote;
 
+use super::audit::rows;
 use super::doubles::{BlindKv, Breakage, EagerKv, ForgottenChunks, LateDisk, Syncs};
 use super::driver::{Driver, Step, Trouble};
 use super::state::State;
+use super::tier::{LoggedTier, TIER};
 use super::{limits, open_chunks};
 
 /// The sizes that a world is built with.
@@ -51,6 +57,7 @@ pub struct Recording {
     pub sizes: Sizes,
     pub disk: SimDisk,
     pub kv: Arc<MemoryKv>,
+    pub tier: Arc<LoggedTier>,
     /// The marker of the index as it was at first.
     pub first_marker: u64,
     /// The first is what was there before.
@@ -83,6 +90,7 @@ pub struct World {
     pub disk: SimDisk,
     late: Option<Arc<LateDisk>>,
     pub kv: Arc<MemoryKv>,
+    tier: Arc<LoggedTier>,
     first_marker: u64,
     open: Option<(Driver, Arc<LocalChunks>)>,
     killed: Vec<Arc<LocalChunks>>,
@@ -114,7 +122,16 @@ impl World {
         disk.marker(marker);
         let moments = vec![Moment { started: 0, acknowledged: 0, state: state.clone() }];
         let kv = Arc::new(kv.recording(on_commit));
-        Self { sizes, breakage, disk, late, kv, first_marker: marker, open: None, killed: Vec::new(), state, moments }
+        let tier = Arc::new(LoggedTier::new(disk.clone(), BTreeMap::new()));
+        let (open, killed) = (None, Vec::new());
+        Self { sizes, breakage, disk, late, kv, tier, first_marker: marker, open, killed, state, moments }
+    }
+
+    /// The same with what a tier holds.
+    #[must_use]
+    pub fn with_tier(self, objects: BTreeMap<String, Bytes>) -> Self {
+        let tier = Arc::new(LoggedTier::new(self.disk.clone(), objects));
+        Self { tier, ..self }
     }
 
     /// Opens the store, unless it is open.
@@ -136,6 +153,8 @@ impl World {
             _ => (kv, chunks),
         };
         let store = Store::new(kv, chunks, limits(self.sizes.chunk_bytes))?;
+        let tier: Arc<dyn Remote> = Arc::<LoggedTier>::clone(&self.tier);
+        store.set_remotes(BTreeMap::from([(TIER.to_owned(), tier)]));
         self.open = Some((Driver::new(store, self.state.clone()), local));
         Ok(())
     }
@@ -183,12 +202,28 @@ impl World {
         Ok(())
     }
 
+    /// Checks, after all was released, that the tier holds exactly what the index says that it does.
+    pub fn audit_tier(&self) -> Result<(), String> {
+        let (mut said, mut unfinished) = (BTreeSet::new(), 0);
+        for (row, value) in rows(&*self.kv, Family::Tiers) {
+            if row[0] == b'r' {
+                said.insert(RemoteRecord::decode(&value).map_err(|error| error.to_string())?.name);
+            } else {
+                unfinished += 1;
+            }
+        }
+        let held = self.tier.objects().into_keys();
+        let held: BTreeSet<String> = held.map(|name| name.split('.').next().unwrap_or_default().to_owned()).collect();
+        let agrees = said == held && unfinished == 0;
+        if agrees { Ok(()) } else { Err(format!("the tier has {held:?}, not {said:?}; {unfinished} rows left over")) }
+    }
+
     /// Ends the recording, as a kill would.
     pub fn finish(mut self) -> Recording {
         let end = self.disk.log_len();
         self.end(Ending::Killed);
-        let Self { sizes, disk, kv, first_marker, killed, moments, .. } = self;
-        Recording { sizes, disk, kv, first_marker, moments, end, _killed: killed }
+        let Self { sizes, disk, kv, tier, first_marker, killed, moments, .. } = self;
+        Recording { sizes, disk, kv, tier, first_marker, moments, end, _killed: killed }
     }
 }
 
