@@ -60,7 +60,7 @@ Exit codes: 0 success, 1 failure (the reason is on stderr), 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Work with configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -107,7 +107,7 @@ where
     B::Error: Into<Failure>,
 {
     match cli.command {
-        Command::Serve(args) => serve::run(args, compose),
+        Command::Serve(args) => serve::run(*args, compose),
         Command::Config(ConfigCommand::Check { file }) => check::run(&file),
         Command::Iam(command) => iam::run(command),
         Command::Bucket(command) => bucket::run(command),

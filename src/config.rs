@@ -36,6 +36,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+use storage::compress::Codec;
 use storage::disk::engine::EngineChoice;
 
 /// More drives than any chassis holds.
@@ -116,6 +117,8 @@ pub struct StorageConfig {
     pub segment_size: ByteSize,
     /// How chunks are read from the drives.
     pub io_engine: EngineChoice,
+    /// How new chunks are compressed, where that pays.
+    pub compression: Codec,
     /// Bytes that scrubbing reads in a second.
     pub scrub_rate: ByteSize,
     /// From the beginning of a scrubbing pass to that of the next; `None` if passes begin only when they are asked for.
@@ -291,6 +294,11 @@ fn storage(layers: &Layers) -> Result<StorageConfig, ConfigError> {
             layers.scalar("storage", "io_engine", |raw| &raw.storage.io_engine),
             io_engine,
             Ok(EngineChoice::Auto),
+        )?,
+        compression: parsed_or(
+            layers.scalar("storage", "compression", |raw| &raw.storage.compression),
+            str::parse,
+            Ok(Codec::Plain),
         )?,
         scrub_rate: parsed_or(
             layers.scalar("storage", "scrub_rate", |raw| &raw.storage.scrub_rate),

@@ -1,11 +1,14 @@
 //! Storage tiers: where objects go by their storage class, and how each of them is doing.
 
+mod blocks;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use storage::compress::Codec;
 use storage::remote::{Remote, RemoteError, RemoteFuture};
 use storage::types::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -41,6 +44,8 @@ pub struct TierSettings {
     pub access: Access,
     /// How it is written.
     pub write: WriteMode,
+    /// How what is put there is compressed, where that pays.
+    pub compression: Codec,
     /// Where it is.
     pub place: Place,
 }
@@ -153,9 +158,9 @@ impl Tiers {
     pub fn connect(&self) -> Result<BTreeMap<String, Arc<dyn Remote>>, String> {
         let mut remotes: BTreeMap<String, Arc<dyn Remote>> = BTreeMap::new();
         for tier in &self.0 {
-            let TierSettings { name, place, .. } = &tier.settings;
+            let TierSettings { name, place, compression, .. } = &tier.settings;
             let client = TierClient::open(place).map_err(|error| format!("[[tier]] {name:?}: {error}"))?;
-            remotes.insert(name.clone(), Arc::new(Connected(client)));
+            remotes.insert(name.clone(), Arc::new(Connected { client, compression: *compression }));
         }
         Ok(remotes)
     }
@@ -179,27 +184,96 @@ impl Tiers {
     }
 }
 
-/// A tier's connection in the store's terms.
-struct Connected(TierClient);
+/// What compressed objects are called at the end. The store's names end with a number.
+const BLOCKS: &str = ".blocks";
+
+/// A tier's connection in the store's terms. Objects are as the store has them, or [compressed](blocks) under a longer name;
+/// both are read, whatever is configured.
+struct Connected {
+    client: TierClient,
+    compression: Codec,
+}
 
 fn answer(error: Failed) -> RemoteError {
     RemoteError { reason: error.reason, missing: error.missing }
 }
 
+fn compressed(name: &str) -> String {
+    format!("{name}{BLOCKS}")
+}
+
+/// Work that would hold up a thread which serves others.
+async fn computed<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RemoteError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| RemoteError { reason: error.to_string(), missing: false })
+}
+
+impl Connected {
+    async fn get_plain(&self, name: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
+        self.client.get(name, range).await.map_err(answer)
+    }
+
+    async fn get_compressed(&self, name: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
+        let name = compressed(name);
+        let damaged = || RemoteError { reason: format!("{name} is no object of compressed blocks"), missing: false };
+        let head = self.get_plain(&name, 0..blocks::HEAD_BYTES as u64).await?;
+        let reading = blocks::Reading::begin(&head, &range).ok_or_else(damaged)?;
+        let span = reading.span();
+        if span.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let stored = self.get_plain(&name, span).await?;
+        computed(move || reading.finish(&stored)).await?.ok_or_else(damaged)
+    }
+}
+
 impl Remote for Connected {
     fn put(&self, name: String, bytes: Bytes) -> RemoteFuture<'_, ()> {
-        Box::pin(async move { self.0.put(&name, bytes).await.map_err(answer) })
+        Box::pin(async move {
+            let (codec, plain) = (self.compression, bytes.clone());
+            let blocks = match codec {
+                Codec::Plain => None,
+                _ => computed(move || blocks::encode(codec, &plain)).await?,
+            };
+            let put = match blocks {
+                Some(blocks) => self.client.put(&compressed(&name), blocks).await,
+                None => self.client.put(&name, bytes).await,
+            };
+            put.map_err(answer)
+        })
     }
 
     fn get(&self, name: String, range: Range<u64>) -> RemoteFuture<'_, Bytes> {
-        Box::pin(async move { self.0.get(&name, range).await.map_err(answer) })
+        Box::pin(async move {
+            // What new objects are is the better guess.
+            let guess = match self.compression {
+                Codec::Plain => self.get_plain(&name, range.clone()).await,
+                _ => self.get_compressed(&name, range.clone()).await,
+            };
+            match guess {
+                Err(error) if error.missing => match self.compression {
+                    Codec::Plain => self.get_compressed(&name, range).await,
+                    _ => self.get_plain(&name, range).await,
+                },
+                known => known,
+            }
+        })
     }
 
     fn delete(&self, name: String) -> RemoteFuture<'_, ()> {
-        Box::pin(async move { self.0.delete(&name).await.map_err(answer) })
+        Box::pin(async move {
+            self.client.delete(&compressed(&name)).await.map_err(answer)?;
+            self.client.delete(&name).await.map_err(answer)
+        })
     }
 
     fn list(&self, after: Option<String>, limit: usize) -> RemoteFuture<'_, Vec<String>> {
-        Box::pin(async move { self.0.list(after.as_deref(), limit).await.map_err(answer) })
+        Box::pin(async move {
+            // Names sort with the ending as they do without.
+            let after = after.map(|after| compressed(&after));
+            let names = self.client.list(after.as_deref(), limit).await.map_err(answer)?;
+            let stripped = |name: String| name.strip_suffix(BLOCKS).map(str::to_owned).unwrap_or(name);
+            Ok(names.into_iter().map(stripped).collect())
+        })
     }
 }

@@ -74,7 +74,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "encryption does not know what is encrypted",
     ),
     (
-        "src/tiers.rs",
+        "src/tiers",
         &[
             "s3s",
             "hyper::",

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use storage::compress::Codec;
 
 use super::Failure;
 use super::client::{CREDENTIALS, Client, ServerArgs, block_on, print};
@@ -16,6 +17,9 @@ pub(super) enum BucketCommand {
     /// The most that a bucket may hold
     #[command(subcommand)]
     Quota(QuotaCommand),
+    /// How a bucket's new data is stored
+    #[command(subcommand)]
+    Storage(StorageCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +33,28 @@ pub(super) enum QuotaCommand {
     /// Remove a bucket's quota; only the operator can
     #[command(after_long_help = CREDENTIALS)]
     Clear(BucketArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StorageCommand {
+    /// Set how new data is stored, in place of what was set before; only the operator can
+    #[command(after_long_help = STORAGE_EXAMPLES)]
+    Set(StorageArgs),
+    /// Show how new data is stored
+    #[command(after_long_help = CREDENTIALS)]
+    Get(BucketArgs),
+    /// Have the server's configuration count again; only the operator can
+    #[command(after_long_help = CREDENTIALS)]
+    Clear(BucketArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StorageArgs {
+    #[command(flatten)]
+    bucket: BucketArgs,
+    /// "none", "lz4" or "zstd": how pieces are compressed of which a sample shrinks
+    #[arg(long, value_name = "CODEC")]
+    compression: Codec,
 }
 
 #[derive(Debug, Args)]
@@ -60,6 +86,14 @@ CAIRN_ROOT_ACCESS_KEY_ID and CAIRN_ROOT_SECRET_ACCESS_KEY.
 Example:
   cairn bucket quota set s3://photos --bytes 10GiB --objects 100000 --endpoint http://localhost:9000";
 
+const STORAGE_EXAMPLES: &str = "\
+What is stored already stays as it is. Encrypted objects are not compressed.
+Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or from
+CAIRN_ROOT_ACCESS_KEY_ID and CAIRN_ROOT_SECRET_ACCESS_KEY.
+
+Example:
+  cairn bucket storage set s3://logs --compression zstd --endpoint http://localhost:9000";
+
 /// `s3://NAME`, or the name alone.
 fn bucket(text: &str) -> Result<String, String> {
     let name = text.strip_prefix("s3://").unwrap_or(text).trim_end_matches('/');
@@ -72,9 +106,43 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn run(command: BucketCommand) -> Result<(), Failure> {
-    let BucketCommand::Quota(command) = command;
-    print(&block_on(quota(&command))?);
+    let text = match command {
+        BucketCommand::Quota(command) => block_on(quota(&command))?,
+        BucketCommand::Storage(command) => block_on(storage(&command))?,
+    };
+    print(&text);
     Ok(())
+}
+
+async fn storage(command: &StorageCommand) -> Result<String, Failure> {
+    let args = match command {
+        StorageCommand::Set(StorageArgs { bucket, .. })
+        | StorageCommand::Get(bucket)
+        | StorageCommand::Clear(bucket) => bucket,
+    };
+    let client = Client::new(&args.server)?;
+    let path = format!("buckets/{}/storage", args.bucket);
+    match command {
+        StorageCommand::Set(StorageArgs { compression, .. }) => {
+            let storage = json!({ "compression": compression.to_string() });
+            client.admin("PutBucketStorage", "PUT", &path, Some(&storage)).await?;
+        }
+        StorageCommand::Get(_) => {}
+        StorageCommand::Clear(_) => {
+            client.admin("DeleteBucketStorage", "DELETE", &path, None).await?;
+        }
+    }
+    Ok(shown_storage(&client.admin("GetBucketStorage", "GET", &path, None).await?.json()?))
+}
+
+/// A line for each setting, and where it comes from.
+fn shown_storage(answer: &Value) -> String {
+    let mut text = format!("s3://{}\n", answer["bucket"].as_str().unwrap_or_default());
+    let counts = answer["effective"]["compression"].as_str().unwrap_or_default();
+    let origin = if answer["storage"]["compression"].is_string() { "" } else { ", as the server's configuration says" };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  compression {counts}{origin}");
+    text
 }
 
 async fn quota(command: &QuotaCommand) -> Result<String, Failure> {

@@ -194,7 +194,7 @@ pub(super) fn store_options(config: &StorageConfig) -> Result<StoreOptions, Fail
         block_cache_bytes: usize::try_from(config.block_cache_size.0)?,
         largest_segment_bytes: u32::try_from(config.segment_size.0)?,
         io_engine: config.io_engine,
-        limits: Limits { chunk_bytes, ..limits },
+        limits: Limits { chunk_bytes, compression: config.compression, ..limits },
     })
 }
 

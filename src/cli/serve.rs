@@ -79,6 +79,9 @@ pub struct ServeArgs {
     /// [key: storage.io_engine]
     #[arg(long, value_name = "ENGINE")]
     io_engine: Option<String>,
+    /// How new data is compressed where that pays: "none", "lz4" or "zstd" [key: storage.compression]
+    #[arg(long, value_name = "CODEC")]
+    compression: Option<String>,
     /// Where every decision about a request is noted as a line of JSON; "-" for stdout [key: audit.log]
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     audit_log: Option<String>,
@@ -117,6 +120,7 @@ impl ServeArgs {
         flags.log.level = self.log_level.map(Scalar);
         flags.log.format = self.log_format.map(Scalar);
         flags.storage.io_engine = self.io_engine.map(Scalar);
+        flags.storage.compression = self.compression.map(Scalar);
         flags.audit.log = self.audit_log.map(Scalar);
         flags
     }

@@ -59,6 +59,7 @@ pub struct RawStorage {
     pub chunk_size: Option<Scalar>,
     pub segment_size: Option<Scalar>,
     pub io_engine: Option<Scalar>,
+    pub compression: Option<Scalar>,
     pub scrub_rate: Option<Scalar>,
     pub scrub_interval: Option<Scalar>,
 }

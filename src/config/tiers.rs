@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use storage::compress::Codec;
 
 use super::ConfigError;
 use super::layers::Layers;
@@ -27,6 +28,7 @@ pub struct RawTier {
     pub write: Option<String>,
     pub kind: Option<String>,
     pub path: Option<String>,
+    pub compression: Option<String>,
     pub endpoint: Option<String>,
     pub region: Option<String>,
     pub bucket: Option<String>,
@@ -93,7 +95,10 @@ fn tier(raw: &RawTier) -> Result<TierSettings, String> {
         Some("through") => WriteMode::Through,
         Some(other) => return Err(format!("write: {other:?} is neither \"through\" nor \"background\"")),
     };
-    Ok(TierSettings { name, storage_classes: raw.storage_classes.clone(), access, write, place: place(raw)? })
+    let compression = raw.compression.as_deref().map_or(Ok(Codec::Plain), str::parse);
+    let compression = compression.map_err(|error| format!("compression: {error}"))?;
+    let storage_classes = raw.storage_classes.clone();
+    Ok(TierSettings { name, storage_classes, access, write, compression, place: place(raw)? })
 }
 
 fn place(raw: &RawTier) -> Result<Place, String> {
@@ -193,6 +198,7 @@ mod tests {
             (disk.replace("STANDARD_IA", "STANDARD"), "none of"),
             (disk.replace("path", "bucket"), "says nothing"),
             (disk.replace("\"directory\"", "\"nfs\""), "none of"),
+            (format!("{disk}compression = \"gzip\"\n"), "neither"),
             (format!("{disk}access = \"slow\"\n"), "neither"),
             (disk.replace("kind = \"directory\"\npath = \"/x\"", "kind = \"s3\"\nbucket = \"b\""), "access_key_id"),
         ];

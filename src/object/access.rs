@@ -33,6 +33,7 @@ pub(super) const OBJECT_LOCK: u8 = 41;
 pub(super) const ENCRYPTION: u8 = 42;
 pub(super) const QUOTA: u8 = 64;
 pub(super) const LOGGING: u8 = 65;
+pub(super) const STORAGE: u8 = 66;
 const ABAC: u8 = 60;
 pub(super) const WEBSITE: u8 = 40;
 

@@ -58,13 +58,14 @@ impl Objects {
         refuse_sealed(existing, &encryption)?;
         append::etag(existing.etag, existing.size, [0; 16])?;
         let algorithm = existing.checksum.as_ref().map_or(DEFAULT, |checksum| checksum.algorithm);
-        let received = self.receive_appended(body, integrity, length, algorithm).await?;
+        let received = self.receive_appended(&bucket, body, integrity, length, algorithm).await?;
         let new = NewVersion { bucket: &bucket, key: &key, owner: &owner, condition: &condition, cause: &cause };
         self.commit_append(new, offset, received).await
     }
 
     async fn receive_appended(
         &self,
+        bucket: &BucketRecord,
         body: Body,
         integrity: Integrity,
         length: Option<u64>,
@@ -77,7 +78,7 @@ impl Objects {
             length,
             limit: MAX_PUT_BYTES,
         };
-        self.receive(body, Writer::plain(self.store.part_writer(length)), expected).await
+        self.receive(body, Writer::plain(self.part_writer(bucket, length).await?), expected).await
     }
 
     async fn commit_append(&self, new: NewVersion<'_>, offset: u64, received: Received) -> Result<Written> {

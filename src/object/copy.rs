@@ -128,7 +128,7 @@ impl Objects {
             set_encryption(&mut new_attributes, to.as_ref().map(|to| &to.record));
             let class = new_attributes.storage_class.as_deref();
             if !shares(&object, from.as_ref(), to.as_ref())? || !self.may_stay(&object, class).await? {
-                let copied = Rewritten { object: &object, opened, from, to: to.as_ref(), checksum };
+                let copied = Rewritten { bucket: &bucket, object: &object, opened, from, to: to.as_ref(), checksum };
                 let with = attributes.annotations == CopiedAnnotations::Copied;
                 let Some((copy, staged)) = self.rewrite(copied, new_attributes, with).await? else { continue };
                 let new =
@@ -197,7 +197,7 @@ impl Objects {
         attributes: Attributes,
         with_annotations: bool,
     ) -> Result<Option<(ObjectRecord, Staged)>> {
-        let Rewritten { object, opened, from, to, checksum } = copied;
+        let Rewritten { bucket, object, opened, from, to, checksum } = copied;
         let Some(body) = self.body_of(object, opened, from.clone(), 0..object.size).await? else { return Ok(None) };
         let known = object.checksum.as_ref().map(|known| known.algorithm);
         let expected = Expected {
@@ -208,7 +208,7 @@ impl Objects {
             limit: object.size,
         };
         let stored = if to.is_some() { sealed_length(object.size) } else { object.size };
-        let writer = self.store.object_writer(Some(stored));
+        let writer = self.object_writer(bucket, Some(stored)).await?;
         let writer = Writer::new(writer, to.map(|to| &to.key), Position::Whole)?;
         let received = self.receive(body_of_copy(body), writer, expected).await.map_err(own_failure)?;
         let md5 = to.map_or(received.md5, |to| to.tag(received.md5));
@@ -280,6 +280,8 @@ impl Objects {
 
 /// A copy that is written anew.
 struct Rewritten<'a> {
+    /// Where the copy goes.
+    bucket: &'a BucketRecord,
     object: &'a ObjectRecord,
     opened: Opened,
     from: Option<DataKey>,

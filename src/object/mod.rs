@@ -11,6 +11,7 @@ mod annotations;
 mod append;
 mod body;
 mod bucket;
+mod bucket_storage;
 mod copy;
 mod cors;
 mod delete;
@@ -46,6 +47,7 @@ pub use annotations::{Annotated, AnnotationChange, AnnotationPage, ListAnnotatio
 pub use append::AppendObject;
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
+pub use bucket_storage::BucketStorage;
 pub use copy::{Copied, CopiedAnnotations, CopyAttributes, CopyObject, NewStorageClass, Source};
 pub use delete::{DeleteObject, Deleted};
 pub use delivery::{Delivery, Redelivered, ReplayFrom, TargetState, TargetStatus};
@@ -104,6 +106,7 @@ pub struct Objects {
     notifications: Arc<event::NotificationCache>,
     listeners: Arc<listen::Listeners>,
     quotas: Arc<quota::QuotaCache>,
+    storages: Arc<bucket_storage::BucketStorageCache>,
     logging: Arc<access_log::LoggingCache>,
     websites: Arc<website::WebsiteCache>,
     lifecycles: Arc<lifecycle::LifecycleCache>,
@@ -134,6 +137,7 @@ impl Objects {
             notifications: Arc::new(event::cache()),
             listeners: Arc::default(),
             quotas: Arc::new(quota::cache()),
+            storages: Arc::new(bucket_storage::cache()),
             logging: Arc::new(access_log::cache()),
             websites: Arc::new(website::cache()),
             lifecycles: Arc::new(lifecycle::cache()),

@@ -152,7 +152,7 @@ impl Objects {
             limit: MAX_PUT_BYTES,
         };
         let sealing = self.sealing_of(&request.bucket, &upload, request.customer.as_ref()).await?;
-        self.receive_part(&upload, request.number, sealing.as_ref(), body, expected).await
+        self.receive_part((&request.bucket, &upload), request.number, sealing.as_ref(), body, expected).await
     }
 
     /// What the parts of an upload are sealed with.
@@ -172,7 +172,7 @@ impl Objects {
 
     async fn receive_part(
         &self,
-        upload: &OpenUpload,
+        (bucket, upload): (&BucketRecord, &OpenUpload),
         number: u16,
         sealing: Option<&Sealing>,
         body: Body,
@@ -180,7 +180,7 @@ impl Objects {
     ) -> Result<PartRecord> {
         let stored = expected.length.map(|length| if sealing.is_some() { sealed_length(length) } else { length });
         let key = sealing.map(|sealing| &sealing.key);
-        let writer = Writer::new(self.store.part_writer(stored), key, Position::Part(number))?;
+        let writer = Writer::new(self.part_writer(bucket, stored).await?, key, Position::Part(number))?;
         let received = self.receive(body, writer, expected).await?;
         let part = PartRecord {
             number,
@@ -248,7 +248,7 @@ impl Objects {
                     let body = body_of_copy(body);
                     let expected =
                         Expected { plan, content_md5: None, trailer: None, length: Some(length), limit: MAX_PUT_BYTES };
-                    self.receive_part(&upload, request.number, sealing.as_ref(), body, expected)
+                    self.receive_part((&request.bucket, &upload), request.number, sealing.as_ref(), body, expected)
                         .await
                         .map_err(own_failure)?
                 }

@@ -82,7 +82,7 @@ impl Objects {
         set_encryption(&mut attributes, sealing.as_ref().map(|sealing| &sealing.record));
         let stored = length.map(|length| if sealing.is_some() { sealed_length(length) } else { length });
         let sealing_key = sealing.as_ref().map(|sealing| &sealing.key);
-        let writer = Writer::new(self.store.object_writer(stored), sealing_key, Position::Whole)?;
+        let writer = Writer::new(self.object_writer(&bucket, stored).await?, sealing_key, Position::Whole)?;
         let received = self.receive(body, writer, expected).await?;
         let md5 = sealing.as_ref().map_or(received.md5, |sealing| sealing.tag(received.md5));
         let object = ObjectRecord {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use storage::StoreError;
+use storage::compress::Codec;
 use storage::index::records::{Data, ObjectRecord};
 use storage::store::{DataStream, DataWriter, Staged};
 
@@ -40,14 +41,11 @@ impl Writer {
 
     /// Seals what it writes, if there is a key.
     pub(super) fn new(inner: DataWriter, key: Option<&DataKey>, position: Position) -> Result<Self> {
-        let sealing = match key {
-            None => None,
-            Some(key) => {
-                let sealer = Sealer::begin(key, position).map_err(broken)?;
-                Some(Frames { sealer, frame: BytesMut::new(), begun: false })
-            }
-        };
-        Ok(Self { inner, sealing, plain: 0 })
+        let Some(key) = key else { return Ok(Self::plain(inner)) };
+        let sealer = Sealer::begin(key, position).map_err(broken)?;
+        let frames = Frames { sealer, frame: BytesMut::new(), begun: false };
+        // What is sealed never shrinks.
+        Ok(Self { inner: inner.compressing(Codec::Plain), sealing: Some(frames), plain: 0 })
     }
 
     pub(super) async fn write(&mut self, mut piece: Bytes) -> Result<()> {

@@ -11,6 +11,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::chunks::body::Body;
 use crate::chunks::{SegmentState, Written};
 use crate::error::{Corruption, Result, StoreError};
 use crate::index::keys;
@@ -152,8 +153,8 @@ impl Store {
         let _memory = self.buffers.acquire_many(units).await.map_err(|_| StoreError::Closed)?;
         let mut writing = Vec::new();
         for (id, old) in group {
-            let data = match self.chunks.read(id, old, 0..old.length).await {
-                Ok(data) => data,
+            let (data, body) = match self.chunks.read_body(id, old).await {
+                Ok(read) => read,
                 // Removed meanwhile.
                 Err(StoreError::Conflict) => continue,
                 // Not copied: its bytes may be mended from elsewhere, its place says where it was.
@@ -166,9 +167,10 @@ impl Store {
             let store = Arc::clone(self);
             writing.push(tokio::spawn(async move {
                 let chunks = Arc::clone(&store.chunks);
-                let write = move || (ChunkId::of(&data) == id).then(|| chunks.write(id, data));
-                match store.hash_pool().run(write).await {
-                    Some(write) => write.await.map(|written| (id, old, written)),
+                // A compressed chunk stays as it is: nothing is compressed twice.
+                let prepare = move || (ChunkId::of(&data) == id).then(|| body.map_or_else(|| Body::plain(data), Ok));
+                match store.hash_pool().run(prepare).await {
+                    Some(body) => chunks.write_body(id, body?).await.map(|written| (id, old, written)),
                     None => Err(Corruption::Chunk { id, place: old, what: "the bytes are not those of the id" }.into()),
                 }
             }));

@@ -5,6 +5,7 @@
 //! | [`store`] | the operations; the one place where index and chunks meet |
 //! | [`gc`] | the collector: the only code that frees space |
 //! | [`compact`] | moves live chunks out of segments that are mostly dead |
+//! | [`compress`] | blocks of 64 KiB, compressed one by one, pure |
 //! | [`doctor`] | what can be read, object by object, and what can be put right |
 //! | [`scrub`] | reads everything again, at a pace, and names what is damaged |
 //! | [`index`] | keys and records of the metadata, pure |
@@ -31,6 +32,7 @@
 
 pub mod chunks;
 pub mod compact;
+pub mod compress;
 pub mod disk;
 pub mod doctor;
 mod error;

@@ -8,13 +8,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use harness::client::Client;
-use harness::{Body, limits, open_chunks, runtime};
+use harness::{Body, TEXTS, compressing, limits, open_chunks, runtime};
+use storage::chunks::ChunkStore as _;
 use storage::chunks::local::{LocalChunks, Threading};
+use storage::compact::{Compaction, Thrift};
+use storage::compress::Codec;
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use storage::doctor::{Depth, Examined, Summary};
 use storage::kv::memory::MemoryKv;
 use storage::kv::{Batch, Family, Kv};
+use storage::store::Limits;
 use storage::types::ChunkId;
 use storage::{Store, StoreError};
 
@@ -28,8 +32,12 @@ struct Opened {
 }
 
 fn open(disk: &SimDisk, kv: &Arc<MemoryKv>) -> Opened {
+    open_with(disk, kv, limits(CHUNK))
+}
+
+fn open_with(disk: &SimDisk, kv: &Arc<MemoryKv>, limits: Limits) -> Opened {
     let chunks = open_chunks(Arc::new(disk.clone()), &**kv, SEGMENT, Threading::Threads).unwrap();
-    let store = Store::new(Arc::clone(kv) as Arc<dyn Kv>, Arc::clone(&chunks) as _, limits(CHUNK)).unwrap();
+    let store = Store::new(Arc::clone(kv) as Arc<dyn Kv>, Arc::clone(&chunks) as _, limits).unwrap();
     Opened { store, chunks }
 }
 
@@ -217,4 +225,74 @@ fn scrubbing_notes_what_is_damaged_with_what_it_hits_until_it_is_healed() {
         assert_eq!(scrubbed(&opened.store).await, (BTreeSet::new(), 0, 2));
         assert!(opened.store.damages(None, 10).await.unwrap().is_empty());
     });
+}
+
+/// Bytes of chunks that were written, before and after compression.
+fn written(chunks: &LocalChunks) -> (f64, f64) {
+    let gauges = chunks.gauges();
+    let of = |wanted| gauges.iter().find(|(name, ..)| *name == wanted).unwrap().2;
+    (of("chunks_plain_bytes_total"), of("chunks_stored_bytes_total"))
+}
+
+#[test]
+fn compressed_chunks_are_examined_rebuilt_scrubbed_and_moved_as_they_are() {
+    for codec in [Codec::Lz4, Codec::Zstd] {
+        runtime().block_on(async {
+            let (disk, kv) = (SimDisk::new(), Arc::new(MemoryKv::new()));
+            let opened = open_with(&disk, &kv, compressing(CHUNK, codec));
+            let client = Client { store: Arc::clone(&opened.store) };
+            client.create_bucket("bucket").await.unwrap();
+            for number in 0..KEYS {
+                let body = Body::new(TEXTS + number as u64, 50_000).bytes();
+                client.put("bucket", &format!("key-{number:02}"), &body).await.unwrap();
+            }
+            let (plain, stored) = written(&opened.chunks);
+            assert!(plain >= 600_000.0 && stored < 0.7 * plain, "{codec}: {stored} of {plain}");
+            opened.chunks.close();
+
+            let before = harness::audit::rows(&*kv, Family::Chunks);
+            let mut batch = Batch::default();
+            for key in before.keys() {
+                batch.delete(Family::Chunks, key.clone());
+            }
+            let _ = kv.commit(batch).await.unwrap();
+            // The codec of new chunks is another one now.
+            let opened = open(&disk, &kv);
+            assert_eq!(opened.store.rebuild_chunk_index().await.unwrap().chunks, before.len() as u64);
+            assert_eq!(harness::audit::rows(&*kv, Family::Chunks), before, "{codec}: the very same places");
+            let (hit, _, summary) = examined(&opened.store, Depth::Everything).await;
+            assert!(hit.is_empty() && summary.wrong_counters == 0, "{codec}: {hit:?} {summary:?}");
+            assert_eq!(scrubbed(&opened.store).await, (BTreeSet::new(), 0, 0));
+            assert!(disk.flip("segment-00000001", 8_192 + 700, 1));
+            assert_eq!(scrubbed(&opened.store).await.0.len(), 1, "{codec}");
+            assert_eq!(examined(&opened.store, Depth::Everything).await.0, unreadable(&opened.store).await);
+            assert!(disk.flip("segment-00000001", 8_192 + 700, 1));
+            assert_eq!(scrubbed(&opened.store).await.2, 1, "healed");
+
+            let client = Client { store: Arc::clone(&opened.store) };
+            for number in (0..KEYS).filter(|number| number % 4 != 1) {
+                client.delete("bucket", &format!("key-{number:02}")).await.unwrap();
+            }
+            let mut cursor = Vec::new();
+            while opened.store.collect_garbage(&mut cursor, 1_000).await.unwrap().examined > 0 {}
+            let (mut compaction, mut moved) = (Compaction::default(), 0);
+            for _ in 0..1_000 {
+                let compacted = opened.store.compact(&mut compaction, Thrift::WhileQuiet).await.unwrap();
+                moved += compacted.chunks;
+                if compacted.idle {
+                    break;
+                }
+            }
+            let (plain, stored) = written(&opened.chunks);
+            assert!(moved > 0 && stored < 0.7 * plain, "{codec}: {moved} chunks, {stored} of {plain}");
+            let bucket = client.bucket("bucket").await.unwrap();
+            for number in (0..KEYS).filter(|number| number % 4 == 1) {
+                let key = format!("key-{number:02}");
+                let version = opened.store.current(bucket.id, &key).await.unwrap().unwrap();
+                let read = client.read(bucket.id, &key, &version, 0..50_000).await.unwrap();
+                assert_eq!(read, Body::new(TEXTS + number as u64, 50_000).bytes(), "{codec}: {key}");
+            }
+            opened.chunks.close();
+        });
+    }
 }

@@ -199,7 +199,7 @@ fn a_failing_commit_is_wholly_there_or_not_at_all() {
 #[test]
 fn a_full_disk_heals_when_something_is_deleted() {
     runtime().block_on(async {
-        let sizes = harness::world::Sizes { chunk_bytes: 8 << 10, segment_bytes: harness::SMALL_SEGMENT };
+        let sizes = harness::scenarios::SMALL;
         let mut world = World::new(sizes, Breakage::Nothing);
         world.disk.set_capacity(5 * u64::from(harness::SMALL_SEGMENT));
         let act = |step| Act::Do(step);

@@ -16,6 +16,7 @@ ENDPOINTS = {name: (method, path, who) for method, path, name, who in LINE.finda
 BODIES = {
     "PreviewLifecycle": {"configuration": {"Rules": [{"Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}]}},
     "PutBucketQuota": {"bytes": 1000},
+    "PutBucketStorage": {"compression": "zstd"},
     "PutEventTarget": {"kind": "webhook", "url": "http://127.0.0.1:9/"},
     "ReplayEvents": {"position": 1},
 }

@@ -114,12 +114,14 @@ secret_access_key = "{values['secret']}"
 name = "disk"
 storage_classes = ["STANDARD_IA"]
 write = "through"
+compression = "zstd"
 kind = "directory"
 path = "{disk}"
 
 [[tier]]
 name = "other"
 storage_classes = ["ONEZONE_IA"]
+compression = "lz4"
 kind = "s3"
 endpoint = "{remote.endpoint}"
 bucket = "other"
@@ -258,6 +260,9 @@ def test_instant_tiers_are_read_through(s3, server, remote, bucket, status, seed
     bodies = {f"k{size}": draw.randbytes(size) for size in (5_000, 70_000, 1_100_000, 21_000_000)}
     for key, body in bodies.items():
         s3.put_object(Bucket=bucket, Key=key, Body=body, StorageClass=storage_class)
+    # Two of the tiers compress it.
+    bodies["text"] = b" ".join(str(draw.randrange(10**6)).encode() for _ in range(3_000_000))
+    s3.put_object(Bucket=bucket, Key="text", Body=bodies["text"], StorageClass=storage_class)
     parts = [draw.randbytes(6 << 20), draw.randbytes(5 << 20), draw.randbytes(100)]
     upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", StorageClass=storage_class)["UploadId"]
     name = {"Bucket": bucket, "Key": "parts", "UploadId": upload}

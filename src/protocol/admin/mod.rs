@@ -13,6 +13,7 @@
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
 //! and roles like those of other services, with the bucket's ARN as their resource or `*`. Bucket policies have no say.
 
+mod bucket_storage;
 mod event_targets;
 mod events;
 mod lifecycle;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, event_targets, events, lifecycle, quotas, scrub};
+use super::{Call, bucket_storage, event_targets, events, lifecycle, quotas, scrub};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -49,6 +49,9 @@ endpoints! {
     DELETE "buckets/{bucket}/quota" DeleteBucketQuota, Operator: quotas::delete;
     GET "buckets/{bucket}/quota" GetBucketQuota, OwnerToo: quotas::get;
     PUT "buckets/{bucket}/quota" PutBucketQuota, Operator: quotas::put;
+    DELETE "buckets/{bucket}/storage" DeleteBucketStorage, Operator: bucket_storage::delete;
+    GET "buckets/{bucket}/storage" GetBucketStorage, OwnerToo: bucket_storage::get;
+    PUT "buckets/{bucket}/storage" PutBucketStorage, Operator: bucket_storage::put;
     GET "buckets/{bucket}/lifecycle/explain" ExplainLifecycle, OwnerToo: lifecycle::explain;
     POST "buckets/{bucket}/lifecycle/preview" PreviewLifecycle, OwnerToo: lifecycle::preview;
     GET "lifecycle" GetLifecycle, Operator: lifecycle::status;

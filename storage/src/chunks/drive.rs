@@ -38,6 +38,9 @@ pub struct Stats {
     pub batches: AtomicU64,
     pub frames: AtomicU64,
     pub bytes_written: AtomicU64,
+    /// Bytes of chunks, before and after compression.
+    pub plain_bytes: AtomicU64,
+    pub stored_bytes: AtomicU64,
     pub syncs: AtomicU64,
     pub segments_made: AtomicU64,
     pub segments_recycled: AtomicU64,

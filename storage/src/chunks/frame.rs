@@ -4,13 +4,15 @@
 //! 0                64                  64 + 4·blocks                      occupied
 //! | header (64)    | CRC32C per block  | the chunk          | zeroes to 512 |
 //! ```
-//! Numbers are little-endian. A frame starts at a multiple of 512 bytes, the smallest unit that a disk writes whole,
+//! A compressed chunk's table has the stored length of each block behind the checksums, and its checksums are of what is
+//! stored. Numbers are little-endian. A frame starts at a multiple of 512 bytes, the smallest unit that a disk writes whole,
 //! so that a torn write never leaves half a header that another write completes.
 
 use std::ops::Range;
 
 use crc_fast::CrcAlgorithm;
 
+use crate::compress::{self, Codec};
 use crate::types::ChunkId;
 
 /// Bytes of the header.
@@ -33,14 +35,6 @@ pub fn crc32c(data: &[u8]) -> u32 {
     u32::try_from(sum).unwrap_or(u32::MAX)
 }
 
-/// How the data in a frame is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Codec {
-    /// As it is. Numbers 1 (LZ4) and 2 (zstd) are reserved.
-    Plain = 0,
-}
-
 /// What stands in front of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -52,6 +46,19 @@ pub struct FrameHeader {
     pub length: u32,
     /// How the data is encoded.
     pub codec: Codec,
+    /// Bytes of the data as it is stored: fewer than `length` if it is encoded, else as many.
+    pub stored: u32,
+}
+
+impl FrameHeader {
+    /// Where the frame's parts lie; `None` if the header contradicts itself.
+    #[must_use]
+    pub fn layout(&self) -> Option<FrameLayout> {
+        match self.codec {
+            Codec::Plain => FrameLayout::of(self.length as usize).filter(|_| self.stored == self.length),
+            _ => FrameLayout::encoded(self.length as usize, self.stored as usize),
+        }
+    }
 }
 
 /// Why bytes are not the frame that they should be.
@@ -71,6 +78,8 @@ pub enum Damage {
     Other,
     /// A block's checksum does not match.
     BlockChecksum,
+    /// A block matches its checksum and is not what its codec writes.
+    Codec,
 }
 
 impl Damage {
@@ -85,6 +94,7 @@ impl Damage {
             Self::Header => "the frame's header contradicts itself",
             Self::Other => "another chunk's frame is there",
             Self::BlockChecksum => "a block does not match its checksum",
+            Self::Codec => "a block cannot be decompressed",
         }
     }
 }
@@ -93,13 +103,22 @@ impl Damage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLayout {
     length: usize,
+    /// Bytes of the blocks as they are stored, where they are encoded.
+    stored: Option<usize>,
 }
 
 impl FrameLayout {
     /// The layout of a chunk of `length` bytes; `None` unless it has 1 to [`MAX_CHUNK_BYTES`].
     #[must_use]
     pub fn of(length: usize) -> Option<Self> {
-        (1..=MAX_CHUNK_BYTES).contains(&length).then_some(Self { length })
+        (1..=MAX_CHUNK_BYTES).contains(&length).then_some(Self { length, stored: None })
+    }
+
+    /// The layout of a chunk that is stored in fewer bytes; `None` unless it may be.
+    #[must_use]
+    pub fn encoded(length: usize, stored: usize) -> Option<Self> {
+        let plain = Self::of(length)?;
+        (plain.blocks()..length).contains(&stored).then_some(Self { length, stored: Some(stored) })
     }
 
     /// How many blocks, each with its checksum.
@@ -111,13 +130,20 @@ impl FrameLayout {
     /// Where the data starts: behind the header and the checksums.
     #[must_use]
     pub fn data_start(self) -> usize {
-        HEADER_BYTES + 4 * self.blocks()
+        let entry = if self.stored.is_some() { 8 } else { 4 };
+        HEADER_BYTES + entry * self.blocks()
+    }
+
+    /// Where the data starts if the chunk is encoded.
+    #[must_use]
+    pub fn encoded_start(self) -> usize {
+        HEADER_BYTES + 8 * self.blocks()
     }
 
     /// The whole frame, padding included.
     #[must_use]
     pub fn occupied(self) -> usize {
-        (self.data_start() + self.length).next_multiple_of(FRAME_ALIGN)
+        (self.data_start() + self.stored.unwrap_or(self.length)).next_multiple_of(FRAME_ALIGN)
     }
 
     /// The blocks that a range of the chunk touches.
@@ -126,39 +152,12 @@ impl FrameLayout {
         range.start / BLOCK_BYTES..range.end.min(self.length).div_ceil(BLOCK_BYTES)
     }
 
-    /// Where blocks lie in the frame.
+    /// Where blocks of a chunk that is stored as it is lie in the frame.
     #[must_use]
     pub fn bytes_of(self, blocks: &Range<usize>) -> Range<usize> {
         let end = (blocks.end * BLOCK_BYTES).min(self.length);
         self.data_start() + blocks.start * BLOCK_BYTES..self.data_start() + end
     }
-}
-
-/// The checksum of each block of a chunk. Computed before the frame's place is known, off the writer's thread.
-#[must_use]
-pub fn block_sums(data: &[u8]) -> Vec<u32> {
-    data.chunks(BLOCK_BYTES).map(crc32c).collect()
-}
-
-/// Writes the frame of `data` into `into`, which is exactly as long as the frame. `sums` are its [`block_sums`].
-///
-/// # Panics
-/// When the lengths do not fit together.
-pub fn encode(epoch: u32, id: &ChunkId, data: &[u8], sums: &[u32], into: &mut [u8]) {
-    let layout = FrameLayout::of(data.len()).expect("the chunk's length was checked");
-    assert_eq!(into.len(), layout.occupied());
-    assert_eq!(sums.len(), layout.blocks());
-    let length = u32::try_from(data.len()).expect("a chunk has at most 8 MiB");
-    let (header, rest) = into.split_at_mut(HEADER_BYTES);
-    let header: &mut [u8; HEADER_BYTES] = header.try_into().expect("split there");
-    *header = encode_header(&FrameHeader { epoch, id: *id, length, codec: Codec::Plain });
-    let (table, rest) = rest.split_at_mut(4 * sums.len());
-    for (slot, sum) in table.chunks_exact_mut(4).zip(sums) {
-        slot.copy_from_slice(&sum.to_le_bytes());
-    }
-    let (body, padding) = rest.split_at_mut(data.len());
-    body.copy_from_slice(data);
-    padding.fill(0);
 }
 
 /// The header's bytes.
@@ -170,8 +169,7 @@ pub fn encode_header(header: &FrameHeader) -> [u8; HEADER_BYTES] {
     bytes[5] = header.codec as u8;
     bytes[8..12].copy_from_slice(&header.epoch.to_le_bytes());
     bytes[12..16].copy_from_slice(&header.length.to_le_bytes());
-    // The length as stored: differs from the chunk's once there are codecs.
-    bytes[16..20].copy_from_slice(&header.length.to_le_bytes());
+    bytes[16..20].copy_from_slice(&header.stored.to_le_bytes());
     bytes[20..52].copy_from_slice(&header.id.0);
     let sum = crc32c(&bytes[..60]);
     bytes[60..64].copy_from_slice(&sum.to_le_bytes());
@@ -190,15 +188,11 @@ pub fn decode_header(bytes: &[u8]) -> Result<FrameHeader, Damage> {
     if number(bytes, 60) != crc32c(&bytes[..60]) {
         return Err(Damage::HeaderChecksum);
     }
-    if bytes[4] != VERSION || bytes[5] != Codec::Plain as u8 {
-        return Err(Damage::Unsupported);
-    }
-    let length = number(bytes, 12);
-    if number(bytes, 16) != length || FrameLayout::of(length as usize).is_none() {
-        return Err(Damage::Header);
-    }
+    let codec = Codec::of(bytes[5]).filter(|_| bytes[4] == VERSION).ok_or(Damage::Unsupported)?;
     let id: &[u8; 32] = bytes[20..].first_chunk().ok_or(Damage::Short)?;
-    Ok(FrameHeader { epoch: number(bytes, 8), id: ChunkId(*id), length, codec: Codec::Plain })
+    let (length, stored) = (number(bytes, 12), number(bytes, 16));
+    let header = FrameHeader { epoch: number(bytes, 8), id: ChunkId(*id), length, codec, stored };
+    if header.layout().is_some() { Ok(header) } else { Err(Damage::Header) }
 }
 
 fn number(bytes: &[u8; HEADER_BYTES], at: usize) -> u32 {
@@ -224,22 +218,102 @@ pub fn verify_blocks(layout: FrameLayout, head: &[u8], blocks: &Range<usize>, by
     Ok(())
 }
 
+/// Where blocks of an encoded chunk lie in the frame, as its table says. `head` is the frame's beginning, the table
+/// included.
+///
+/// # Errors
+/// [`Damage::Short`], or [`Damage::Header`] when the table contradicts the header.
+pub fn encoded_blocks(layout: FrameLayout, head: &[u8], blocks: &Range<usize>) -> Result<Range<usize>, Damage> {
+    let table = head.get(HEADER_BYTES + 4 * layout.blocks()..layout.data_start()).ok_or(Damage::Short)?;
+    let mut at = layout.data_start();
+    let (mut start, mut end) = (at, at);
+    for (block, length) in table.as_chunks::<4>().0.iter().enumerate() {
+        if block == blocks.start {
+            start = at;
+        }
+        at = at.checked_add(u32::from_le_bytes(*length) as usize).ok_or(Damage::Header)?;
+        if block + 1 == blocks.end {
+            end = at;
+        }
+    }
+    let is_whole = layout.stored.is_some_and(|stored| at - layout.data_start() == stored);
+    if is_whole && start <= end { Ok(start..end) } else { Err(Damage::Header) }
+}
+
+/// Verifies and decompresses blocks; `bytes` are those of [`encoded_blocks`].
+///
+/// # Errors
+/// [`Damage`] when they are not those that were written.
+pub fn decode_blocks(
+    layout: FrameLayout,
+    codec: Codec,
+    head: &[u8],
+    blocks: &Range<usize>,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Damage> {
+    let table = head.get(HEADER_BYTES..layout.data_start()).ok_or(Damage::Short)?;
+    decode_table(layout, codec, table, blocks, bytes)
+}
+
+/// As [`decode_blocks`], with the table alone.
+///
+/// # Errors
+/// As [`decode_blocks`].
+pub fn decode_table(
+    layout: FrameLayout,
+    codec: Codec,
+    table: &[u8],
+    blocks: &Range<usize>,
+    bytes: &[u8],
+) -> Result<Vec<u8>, Damage> {
+    let (sums, lengths) = table.split_at_checked(4 * layout.blocks()).ok_or(Damage::Short)?;
+    let entries = sums.as_chunks::<4>().0.iter().zip(lengths.as_chunks::<4>().0);
+    let plain_bytes = (blocks.end * BLOCK_BYTES).min(layout.length).saturating_sub(blocks.start * BLOCK_BYTES);
+    let mut plain = vec![0; plain_bytes];
+    let mut rest = bytes;
+    let wanted = plain.chunks_mut(BLOCK_BYTES).zip(entries.skip(blocks.start));
+    for (into, (sum, length)) in wanted {
+        let (stored, behind) = rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(Damage::Short)?;
+        if crc32c(stored).to_le_bytes() != *sum {
+            return Err(Damage::BlockChecksum);
+        }
+        compress::decompress_block(codec, stored, into)?;
+        rest = behind;
+    }
+    Ok(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::body::Body;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn encoded(epoch: u32, data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0xaa; FrameLayout::of(data.len()).unwrap().occupied()];
-        encode(epoch, &ChunkId::of(data), data, &block_sums(data), &mut bytes);
+        let body = Body::new(Bytes::copy_from_slice(data), Codec::Plain).unwrap();
+        body.encode(epoch, &ChunkId::of(data), &mut bytes);
+        bytes
+    }
+
+    fn compressed(codec: Codec, data: &[u8]) -> Vec<u8> {
+        let body = Body::new(Bytes::copy_from_slice(data), codec).unwrap();
+        let mut bytes = vec![0xaa; body.layout().occupied()];
+        body.encode(9, &ChunkId::of(data), &mut bytes);
         bytes
     }
 
     /// Reads a whole frame as the store does.
     fn decoded(bytes: &[u8]) -> Result<(FrameHeader, Vec<u8>), Damage> {
         let header = decode_header(bytes)?;
-        let layout = FrameLayout::of(header.length as usize).ok_or(Damage::Header)?;
+        let layout = header.layout().ok_or(Damage::Header)?;
         let blocks = 0..layout.blocks();
+        if header.codec != Codec::Plain {
+            let span = encoded_blocks(layout, bytes, &blocks)?;
+            let stored = bytes.get(span).ok_or(Damage::Short)?;
+            return Ok((header, decode_blocks(layout, header.codec, bytes, &blocks, stored)?));
+        }
         let data = bytes.get(layout.bytes_of(&blocks)).ok_or(Damage::Short)?;
         verify_blocks(layout, bytes, &blocks, data)?;
         Ok((header, data.to_vec()))
@@ -261,6 +335,29 @@ mod tests {
 
     const GOLDEN_HEADER_SUM: u32 = 0xc5ec_afb8;
     const GOLDEN_BLOCK_SUM: u32 = 0x6eed_e7b6;
+
+    #[test]
+    fn the_bytes_of_a_compressed_frame_are_those_of_the_format() {
+        let data = vec![b'a'; BLOCK_BYTES + 1_000];
+        for codec in [Codec::Lz4, Codec::Zstd] {
+            let bytes = compressed(codec, &data);
+            let stored = number(bytes.first_chunk().unwrap(), 16) as usize;
+            assert_eq!(bytes[..6], [b'C', b'F', b'R', b'M', 1, codec as u8]);
+            assert_eq!(bytes.len(), (64 + 16 + stored).next_multiple_of(512));
+            let word = |at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+            let (first, second) = (word(72) as usize, word(76) as usize);
+            assert_eq!(first + second, stored);
+            assert_eq!(word(64), crc32c(&bytes[80..80 + first]));
+            assert_eq!(word(68), crc32c(&bytes[80 + first..80 + first + second]));
+            assert_eq!(decoded(&bytes).unwrap().1, data);
+            // One block alone.
+            let layout = decode_header(&bytes).unwrap().layout().unwrap();
+            let span = encoded_blocks(layout, &bytes, &(1..2)).unwrap();
+            assert_eq!(span, 80 + first..80 + first + second);
+            let block = decode_blocks(layout, codec, &bytes, &(1..2), &bytes[span]).unwrap();
+            assert_eq!(block, data[BLOCK_BYTES..]);
+        }
+    }
 
     #[test]
     fn crc32c_is_the_one_of_rfc_3720() {
@@ -291,7 +388,8 @@ mod tests {
             let data: Vec<u8> = (0..=u8::MAX).cycle().take(length).map(|at| fill.wrapping_add(at % 253)).collect();
             let (header, back) = decoded(&encoded(epoch, &data)).unwrap();
             let length = u32::try_from(length).unwrap();
-            let expected = FrameHeader { epoch, id: ChunkId::of(&data), length, codec: Codec::Plain };
+            let expected =
+                FrameHeader { epoch, id: ChunkId::of(&data), length, codec: Codec::Plain, stored: length };
             prop_assert_eq!(header, expected);
             prop_assert_eq!(back, data);
         }
@@ -306,11 +404,30 @@ mod tests {
         }
 
         #[test]
+        fn every_flipped_bit_of_a_compressed_frame_is_found(
+            length in 3_000usize..200_000,
+            at: prop::sample::Index,
+            bit in 0u32..8,
+            lz4: bool,
+        ) {
+            let data: Vec<u8> = (0..=u8::MAX).cycle().take(length).map(|at| at % 7).collect();
+            let mut bytes = compressed(if lz4 { Codec::Lz4 } else { Codec::Zstd }, &data);
+            let header = decode_header(&bytes).unwrap();
+            prop_assert!(header.codec != Codec::Plain);
+            let covered = header.layout().unwrap().data_start() + header.stored as usize;
+            bytes[at.index(covered)] ^= 1 << bit;
+            prop_assert!(decoded(&bytes).is_err());
+        }
+
+        #[test]
         fn decoding_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..2000), sealed: bool, length: u32) {
             if sealed && bytes.len() >= HEADER_BYTES {
-                bytes[0..6].copy_from_slice(b"CFRM\x01\0");
+                bytes[0..5].copy_from_slice(b"CFRM\x01");
+                bytes[5] %= 3;
                 bytes[12..16].copy_from_slice(&length.to_le_bytes());
-                bytes[16..20].copy_from_slice(&length.to_le_bytes());
+                if bytes[5] == 0 {
+                    bytes[16..20].copy_from_slice(&length.to_le_bytes());
+                }
                 let sum = crc32c(&bytes[..60]);
                 bytes[60..64].copy_from_slice(&sum.to_le_bytes());
             }

@@ -53,6 +53,12 @@ pub fn gauges(drives: &[&Drive], queued_writes: usize, queued_reads: usize) -> V
             if batches > 0.0 { frames / batches } else { 0.0 },
         ),
         ("chunks_written_bytes_total", "Bytes written to segments", sum(|stats| &stats.bytes_written)),
+        ("chunks_plain_bytes_total", "Bytes of the chunks that were written", sum(|stats| &stats.plain_bytes)),
+        (
+            "chunks_stored_bytes_total",
+            "Bytes of the chunks that were written as they are stored, which is less where they are compressed",
+            sum(|stats| &stats.stored_bytes),
+        ),
         ("chunks_syncs_total", "Syncs of chunk data", sum(|stats| &stats.syncs)),
         ("chunks_segments_made_total", "Segments made", sum(|stats| &stats.segments_made)),
         ("chunks_segments_recycled_total", "Segments recycled", sum(|stats| &stats.segments_recycled)),

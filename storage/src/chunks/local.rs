@@ -13,8 +13,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::chunks::drive::{Drive, DriveSettings, MissingSegment};
-use crate::chunks::frame::{self, FrameLayout, MAX_CHUNK_BYTES};
+use crate::chunks::body::Body;
+use crate::chunks::drive::{Drive, DriveSettings, MissingSegment, ReadGuard};
 use crate::chunks::identity::Identity;
 use crate::chunks::segment::{DATA_START, Role, SLOT_BYTES, Segment};
 use crate::chunks::writer::{Queue, Request, Writer};
@@ -245,8 +245,8 @@ impl LocalChunks {
         for (id, data) in chunks {
             let (answer, receiver) = oneshot::channel();
             answers.push(receiver);
-            match Prepared::new(id, data) {
-                Ok(prepared) => batch.push(prepared.request(answer, None)),
+            match Body::plain(data) {
+                Ok(body) => batch.push(Request { id, body, answer, slot: None }),
                 Err(error) => drop(answer.send(Err(error))),
             }
         }
@@ -277,34 +277,6 @@ enum From {
     Disk,
 }
 
-/// A chunk with its checksums.
-struct Prepared {
-    id: ChunkId,
-    data: Bytes,
-    sums: Arc<[u32]>,
-    layout: FrameLayout,
-}
-
-impl Prepared {
-    fn new(id: ChunkId, data: Bytes) -> Result<Self> {
-        let Some(layout) = FrameLayout::of(data.len()) else {
-            let message = format!("a chunk of {} bytes: must have 1 to {MAX_CHUNK_BYTES}", data.len());
-            return Err(StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, message)));
-        };
-        let sums = frame::block_sums(&data).into();
-        Ok(Self { id, data, sums, layout })
-    }
-
-    fn request(
-        &self,
-        answer: oneshot::Sender<Result<Written>>,
-        slot: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) -> Request {
-        let (data, sums) = (self.data.clone(), Arc::clone(&self.sums));
-        Request { id: self.id, data, sums, layout: self.layout, answer, slot }
-    }
-}
-
 impl Core {
     /// The drives to try, in order: chosen in proportion to their room, the emptiest next.
     fn order(&self) -> Vec<usize> {
@@ -328,11 +300,11 @@ impl Core {
         first.into_iter().chain(by_room).map(|(_, number)| number).collect()
     }
 
-    async fn write(&self, chunk: Prepared) -> Result<Written> {
+    async fn write(&self, id: ChunkId, body: Body) -> Result<Written> {
         let mut refusal = StoreError::Full("there is no drive".to_owned());
         for number in self.order() {
             let Some(lane) = self.lanes.get(number) else { continue };
-            match lane.write(&chunk).await {
+            match lane.write(id, &body).await {
                 Err(error @ (StoreError::Full(_) | StoreError::Io(_))) => refusal = error,
                 outcome => return outcome,
             }
@@ -345,19 +317,22 @@ impl Core {
         self.lanes.get(usize::from(place.drive)).is_some_and(|lane| lane.drive.disk.engine() == Engine::Uring)
     }
 
+    /// Keeps a place's segment as it is.
+    fn guard(&self, id: ChunkId, place: &Place) -> Result<ReadGuard> {
+        let damaged = |what| StoreError::Corrupt(Corruption::Chunk { id, place: *place, what });
+        let lane = self.lanes.get(usize::from(place.drive)).ok_or_else(|| damaged("the drive is missing"))?;
+        lane.drive.begin_read(place).map_err(|missing| match missing {
+            MissingSegment::Former => StoreError::Conflict,
+            MissingSegment::Lost => damaged("the segment file is missing"),
+        })
+    }
+
     async fn read(&self, id: ChunkId, place: Place, range: &Range<u32>, from: From) -> Result<Bytes> {
-        let damaged = |what| StoreError::Corrupt(Corruption::Chunk { id, place, what });
-        let Some(lane) = self.lanes.get(usize::from(place.drive)) else {
-            return Err(damaged("the drive is missing"));
-        };
         if range.start > range.end || range.end > place.length {
             let message = format!("bytes {}..{} of a chunk of {}", range.start, range.end, place.length);
             return Err(StoreError::Io(io::Error::new(io::ErrorKind::InvalidInput, message)));
         }
-        let guard = lane.drive.begin_read(&place).map_err(|missing| match missing {
-            MissingSegment::Former => StoreError::Conflict,
-            MissingSegment::Lost => damaged("the segment file is missing"),
-        })?;
+        let guard = self.guard(id, &place)?;
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -378,7 +353,8 @@ impl Core {
                     {
                         return Ok(bytes);
                     }
-                    if core.has_ring(&place) {
+                    // Decompressing takes long enough for a thread of its own.
+                    if core.has_ring(&place) && !reader::is_encoded(&place) {
                         let permit = core.ring_reads.acquire().await;
                         let _permit = permit.map_err(|_| StoreError::Closed)?;
                         return core.read(id, place, &range, from).await;
@@ -390,10 +366,9 @@ impl Core {
         })
     }
 
-    /// As [`Core::read`] where all disks block: waits on this thread.
+    /// As [`Core::read`], waiting on this thread.
     fn read_blocking(&self, id: ChunkId, place: Place, range: &Range<u32>, from: From) -> Result<Bytes> {
-        reader::now(self.read(id, place, range, from))
-            .unwrap_or_else(|| Err(io::Error::from(io::ErrorKind::WouldBlock).into()))
+        reader::wait(self.read(id, place, range, from))
     }
 
     fn segments(&self) -> Vec<SegmentState> {
@@ -432,11 +407,11 @@ impl Core {
 }
 
 impl Lane {
-    async fn write(&self, chunk: &Prepared) -> Result<Written> {
+    async fn write(&self, id: ChunkId, body: &Body) -> Result<Written> {
         self.drive.check()?;
-        let slot = self.queue.slot(chunk.layout.occupied()).await?;
+        let slot = self.queue.slot(body.layout().occupied()).await?;
         let (answer, receiver) = oneshot::channel();
-        let request = chunk.request(answer, Some(slot));
+        let request = Request { id, body: body.clone(), answer, slot: Some(slot) };
         match &self.writer {
             None => self.queue.push(request),
             Some(writer) => {
@@ -451,9 +426,15 @@ impl Lane {
 impl ChunkStore for LocalChunks {
     /// The block checksums are computed before this returns (70 µs for each MiB): call it where the chunk was hashed.
     fn write(&self, id: ChunkId, data: Bytes) -> ChunkFuture<Written> {
+        match Body::plain(data) {
+            Ok(body) => self.write_body(id, body),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn write_body(&self, id: ChunkId, body: Body) -> ChunkFuture<Written> {
         let core = Arc::clone(&self.core);
-        let chunk = Prepared::new(id, data);
-        Box::pin(async move { core.write(chunk?).await })
+        Box::pin(async move { core.write(id, body).await })
     }
 
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes> {
@@ -462,6 +443,26 @@ impl ChunkStore for LocalChunks {
 
     fn read_stored(&self, id: ChunkId, place: Place) -> ChunkFuture<Bytes> {
         Core::read_from(Arc::clone(&self.core), id, place, 0..place.length, From::Disk)
+    }
+
+    fn read_body(&self, id: ChunkId, place: Place) -> ChunkFuture<(Bytes, Option<Body>)> {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            if !reader::is_encoded(&place) {
+                return Ok((Core::read_from(core, id, place, 0..place.length, From::Anywhere).await?, None));
+            }
+            let read = move |core: &Core| {
+                let guard = core.guard(id, &place)?;
+                reader::read_body(&guard, &core.buffers, id, place).map(|(chunk, body)| (chunk, Some(body)))
+            };
+            match &core.readers {
+                None => read(&core),
+                Some(readers) => {
+                    let reading = Arc::clone(&core);
+                    readers.run(move || read(&reading)).await
+                }
+            }
+        })
     }
 
     fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes> {

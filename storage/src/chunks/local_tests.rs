@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::StoreError;
+use crate::chunks::body::Body;
 use crate::chunks::contract::{content, put, put_live};
 use crate::chunks::frame::BLOCK_BYTES;
 use crate::chunks::local::{LocalChunks, LocalOptions, Threading};
 use crate::chunks::segment::{DATA_START, Role, file_name};
 use crate::chunks::{ChunkStore, SegmentUse};
+use crate::compress::Codec;
 use crate::disk::Disk;
 use crate::disk::blocking::BlockingDisk;
 use crate::disk::sim::{Fault, Repeat, SimDisk};
@@ -458,4 +460,54 @@ async fn concurrent_writes_reads_and_recycling_never_mix_chunks() {
         assert!(gauge(&*store, "chunks_segments_recycled_total") > 1.0);
         assert!(gauge(&*store, "chunks_damaged_reads_total") < 1.0);
     }
+}
+
+#[tokio::test]
+async fn compressed_chunks_are_read_in_ranges_verified_and_found_again() {
+    let disk = SimDisk::new();
+    let store = open(&disk, &[]).unwrap();
+    let (_, before) = put_live(&*store, &content(1, 5_000)).await;
+    // Two blocks that shrink, one that does not, the rest of one.
+    let text: Vec<u8> = (0..2 * BLOCK_BYTES).map(|at| u8::try_from(at / 7 % 90).unwrap()).collect();
+    let chunk = Bytes::from([&text[..], &content(2, BLOCK_BYTES), &text[..9_000]].concat());
+    let id = ChunkId::of(&chunk);
+    let mut places = vec![before];
+    for codec in [Codec::Lz4, Codec::Zstd] {
+        let written = store.write_body(id, Body::of(chunk.clone(), codec).unwrap()).await.unwrap();
+        assert!((written.place.occupied as usize) < 2 * BLOCK_BYTES, "{codec}: {:?}", written.place);
+        assert_eq!(written.place.length as usize, chunk.len());
+        store.note_live(&written.place);
+        places.push(written.place);
+    }
+    let (_, after) = put_live(&*store, &content(3, 5_000)).await;
+    places.push(after);
+    for store in [Arc::clone(&store), open(&disk, &places).unwrap()] {
+        for place in &places[1..3] {
+            assert_eq!(store.read_stored(id, *place).await.unwrap(), chunk);
+            // As compaction reads it: written again, it is the same frame.
+            let (read, body) = store.read_body(id, *place).await.unwrap();
+            let body = body.expect("it is compressed");
+            assert_eq!((&read, &body.chunk().unwrap()), (&chunk, &chunk));
+            assert_eq!(body.layout().occupied(), place.occupied as usize);
+            for start in (0..chunk.len()).step_by(BLOCK_BYTES / 3) {
+                for end in [start, start + 1, start + BLOCK_BYTES, chunk.len()].map(|end| end.min(chunk.len())) {
+                    let range = u32::try_from(start).unwrap()..u32::try_from(end).unwrap();
+                    assert_eq!(store.read(id, *place, range).await.unwrap(), chunk[start..end], "{start}..{end}");
+                }
+            }
+        }
+        let state = ChunkStore::segments(&*store).into_iter().find(|one| one.segment == before.segment).unwrap();
+        let found: Vec<Place> = store.frames(state).await.unwrap().into_iter().map(|(_, place)| place).collect();
+        assert_eq!(found, places);
+    }
+    // Every part of the frame is verified, the lengths in its table among them.
+    for at in [5, 17, 70, 64 + 4 * 4 + 1, 300, 50_000] {
+        let place = places[1];
+        let offset = u64::from(place.offset) + at;
+        assert!(disk.flip(&file_name(place.segment), offset, 4));
+        let refused = store.read_stored(id, place).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt(_))), "byte {at}: {refused:?}");
+        assert!(disk.flip(&file_name(place.segment), offset, 4));
+    }
+    assert_eq!(store.read_stored(id, places[1]).await.unwrap(), chunk);
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use crate::chunks::body::Body;
 use crate::chunks::frame::{FrameLayout, MAX_CHUNK_BYTES};
 use crate::chunks::{ChunkFuture, ChunkStore, Written};
 use crate::error::{Corruption, Result, StoreError};
@@ -121,6 +122,15 @@ impl ChunkStore for MemoryChunks {
     fn write(&self, id: ChunkId, data: Bytes) -> ChunkFuture<Written> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move { shared.write(id, data) })
+    }
+
+    /// Memory holds chunks as they were.
+    fn write_body(&self, id: ChunkId, body: Body) -> ChunkFuture<Written> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let chunk = body.chunk().map_err(|damage| StoreError::Io(io::Error::other(damage.what())))?;
+            shared.write(id, chunk)
+        })
     }
 
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes> {

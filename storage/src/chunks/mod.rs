@@ -1,5 +1,6 @@
 //! The chunk store's interface: bytes in, place out; durable before the answer, verified at every read.
 
+pub mod body;
 #[cfg(test)]
 pub mod contract;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::chunks::body::Body;
 use crate::error::Result;
 use crate::types::{ChunkId, Place};
 
@@ -87,6 +89,9 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// [`crate::StoreError::Full`] when there is no space; nothing is then kept.
     fn write(&self, id: ChunkId, data: Bytes) -> ChunkFuture<Written>;
 
+    /// As [`ChunkStore::write`], of a chunk that may be compressed. Chunks that are read come back as they were.
+    fn write_body(&self, id: ChunkId, body: Body) -> ChunkFuture<Written>;
+
     /// Reads `range` of the chunk at `place`, verifying every block that it touches.
     /// [`crate::StoreError::Corrupt`] when the bytes are not those that were written;
     /// [`crate::StoreError::Conflict`] when the place is of a former use of its segment: the index has named another
@@ -96,6 +101,12 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// As [`ChunkStore::read`] of the whole chunk, from the disk itself whatever memory has of it.
     fn read_stored(&self, id: ChunkId, place: Place) -> ChunkFuture<Bytes> {
         self.read(id, place, 0..place.length)
+    }
+
+    /// As [`ChunkStore::read`] of the whole chunk; where it is compressed, with the body that it is stored as.
+    fn read_body(&self, id: ChunkId, place: Place) -> ChunkFuture<(Bytes, Option<Body>)> {
+        let read = self.read(id, place, 0..place.length);
+        Box::pin(async move { Ok((read.await?, None)) })
     }
 
     /// As [`ChunkStore::read`], if that takes no disk: `None` also when the range is large (over 128 KiB), has moved or

@@ -6,12 +6,15 @@ use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 
 use bytes::Bytes;
 
+use crate::chunks::body::Body;
 use crate::chunks::drive::ReadGuard;
-use crate::chunks::frame::{self, Damage, FrameLayout};
+use crate::chunks::frame::{self, Damage, FrameHeader, FrameLayout};
+use crate::compress::Codec;
 use crate::disk::buffer::BufferPool;
 use crate::disk::{BLOCK, Caching};
 use crate::error::{Corruption, Result, StoreError};
@@ -26,6 +29,11 @@ pub const ON_THE_SPOT_BYTES: u32 = 128 << 10;
 const REMEMBERED: usize = 8192;
 /// Bytes between the checksums and the wanted blocks that are read along rather than in a second read.
 const GAP_BYTES: usize = 64 << 10;
+
+/// Whether the chunk at a place is compressed: it occupies less than it would as it is.
+pub fn is_encoded(place: &Place) -> bool {
+    FrameLayout::of(place.length as usize).is_some_and(|plain| plain.occupied() > place.occupied as usize)
+}
 
 /// Which large reads there were lately. What is read once comes from the disk directly and leaves the page cache alone;
 /// what is read again is brought into it, so that the next reader finds it there.
@@ -65,6 +73,25 @@ pub fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => Some(answer),
         Poll::Pending => None,
+    }
+}
+
+/// What a future answers, waited for on this thread.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer,
+            // Unparked before this, it returns at once.
+            Poll::Pending => thread::park(),
+        }
     }
 }
 
@@ -110,6 +137,16 @@ pub async fn read_stored(
     let wanted = range.start as usize..range.end as usize;
     let outcome = Reading { guard, buffers, id, place, source: Source::Disk }.read(&wanted).await;
     outcome.map_err(|failure| refused(failure, guard, id, place))
+}
+
+/// Reads the whole of a chunk for which [`is_encoded`] holds, and its body. Waits on its thread,
+/// whatever the engine.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_body(guard: &ReadGuard, buffers: &Arc<BufferPool>, id: ChunkId, place: Place) -> Result<(Bytes, Body)> {
+    let reading = Reading { guard, buffers, id, place, source: Source::Disk };
+    wait(reading.read_body()).map_err(|failure| refused(failure, guard, id, place))
 }
 
 fn refused(failure: Failure, guard: &ReadGuard, id: ChunkId, place: Place) -> StoreError {
@@ -160,7 +197,7 @@ impl Reading<'_> {
         let segment = self.guard.segment();
         let end = self.place.offset as usize + layout.occupied();
         if layout.occupied() != self.place.occupied as usize || end > segment.size as usize {
-            return Err(Damage::Header.into());
+            return self.read_encoded(wanted).await;
         }
         let blocks = layout.blocks_of(wanted);
         let body = layout.bytes_of(&blocks);
@@ -171,14 +208,60 @@ impl Reading<'_> {
             (self.span(&(0..layout.data_start())).await?, self.span(&body).await?)
         };
         let header = frame::decode_header(&head)?;
-        let is_expected =
-            header.id == self.id && header.epoch == self.place.epoch && header.length == self.place.length;
-        if !is_expected {
-            return Err(Damage::Other.into());
+        self.expect(&header)?;
+        if header.codec != Codec::Plain {
+            return Err(Damage::Header.into());
         }
         frame::verify_blocks(layout, &head, &blocks, &data)?;
         let first = blocks.start * frame::BLOCK_BYTES;
         Ok(data.slice(wanted.start - first..wanted.end - first))
+    }
+
+    /// As [`Reading::read`], of a chunk that is stored in fewer bytes.
+    async fn read_encoded(&self, wanted: &Range<usize>) -> Result<Bytes, Failure> {
+        let occupied = self.place.occupied as usize;
+        let is_all = occupied <= GAP_BYTES || wanted.len() == self.place.length as usize;
+        let (head, header, layout) = self.encoded_head(is_all).await?;
+        let blocks = layout.blocks_of(wanted);
+        let body = frame::encoded_blocks(layout, &head, &blocks)?;
+        let data = if is_all { head.slice(body) } else { self.span(&body).await? };
+        let plain = frame::decode_blocks(layout, header.codec, &head, &blocks, &data)?;
+        let first = blocks.start * frame::BLOCK_BYTES;
+        Ok(Bytes::from(plain).slice(wanted.start - first..wanted.end - first))
+    }
+
+    /// Header and table of a chunk that is stored in fewer bytes, or all of its frame.
+    async fn encoded_head(&self, is_all: bool) -> Result<(Bytes, FrameHeader, FrameLayout), Failure> {
+        let occupied = self.place.occupied as usize;
+        let plain = FrameLayout::of(self.place.length as usize).ok_or(Damage::Header)?;
+        let is_within = self.place.offset as usize + occupied <= self.guard.segment().size as usize;
+        let head_bytes = plain.encoded_start();
+        if !is_within || occupied >= plain.occupied() || head_bytes > occupied {
+            return Err(Damage::Header.into());
+        }
+        let head = self.span(&(0..if is_all { occupied } else { head_bytes })).await?;
+        let header = frame::decode_header(&head)?;
+        self.expect(&header)?;
+        let layout = header.layout().filter(|layout| layout.occupied() == occupied).ok_or(Damage::Header)?;
+        Ok((head, header, layout))
+    }
+
+    /// The whole of a chunk that is stored in fewer bytes, and its body.
+    async fn read_body(&self) -> Result<(Bytes, Body), Failure> {
+        let (frame, header, layout) = self.encoded_head(true).await?;
+        let blocks = 0..layout.blocks();
+        let span = frame::encoded_blocks(layout, &frame, &blocks)?;
+        let data = frame.slice(span);
+        let chunk = frame::decode_blocks(layout, header.codec, &frame, &blocks, &data)?;
+        let table = frame.slice(frame::HEADER_BYTES..layout.data_start());
+        Ok((chunk.into(), Body::of_frame(&header, layout, table, data)))
+    }
+
+    /// Whether a header is that of the frame which the index has here.
+    fn expect(&self, header: &FrameHeader) -> Result<(), Damage> {
+        let is_expected =
+            header.id == self.id && header.epoch == self.place.epoch && header.length == self.place.length;
+        if is_expected { Ok(()) } else { Err(Damage::Other) }
     }
 
     /// Bytes of the frame.

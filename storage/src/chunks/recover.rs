@@ -195,7 +195,7 @@ pub fn walk(segment: &Segment, visit: &mut dyn FnMut(usize, &FrameHeader, FrameL
         }
         let header = frame::decode_header(&buffer[at - window.start..]);
         let header = header.ok().filter(|header| header.epoch == segment.epoch());
-        let layout = header.as_ref().and_then(|header| FrameLayout::of(header.length as usize));
+        let layout = header.as_ref().and_then(FrameHeader::layout);
         let end = layout.map(|layout| at + layout.occupied()).filter(|end| *end <= size);
         if let (Some(header), Some(layout), Some(end)) = (&header, layout, end) {
             visit(at, header, layout);

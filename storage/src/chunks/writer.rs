@@ -11,13 +11,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::chunks::Written;
+use crate::chunks::body::Body;
 use crate::chunks::drive::{Drive, Resume};
-use crate::chunks::frame::{self, FrameLayout};
 use crate::chunks::segment::{DATA_START, Phase, Role, Segment};
 use crate::disk::buffer::AlignedBuffer;
 use crate::disk::{BLOCK, Caching};
@@ -36,10 +35,7 @@ const PERMIT_BYTES: usize = 4096;
 /// A chunk on its way to the disk.
 pub struct Request {
     pub id: ChunkId,
-    pub data: Bytes,
-    /// Its block checksums.
-    pub sums: Arc<[u32]>,
-    pub layout: FrameLayout,
+    pub body: Body,
     pub answer: oneshot::Sender<Result<Written>>,
     #[expect(dead_code, reason = "gives its room in the queue back when the request is dropped")]
     pub slot: Option<OwnedSemaphorePermit>,
@@ -120,7 +116,7 @@ impl Queue {
         let mut bytes = 0;
         while bytes < BATCH_BYTES && batch.len() < BATCH_FRAMES {
             let Some(request) = waiting.requests.pop_front() else { break };
-            bytes += request.layout.occupied();
+            bytes += request.body.layout().occupied();
             batch.push(request);
         }
         Some(batch)
@@ -166,7 +162,7 @@ impl Writer {
         let mut group: Vec<Request> = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         for request in batch {
-            let occupied = request.layout.occupied();
+            let occupied = request.body.layout().occupied();
             let fits = self.active.as_ref().is_some_and(|active| bytes + occupied <= active.room());
             if !fits {
                 self.flush(&mut group);
@@ -212,13 +208,13 @@ impl Writer {
     fn flush(&mut self, group: &mut Vec<Request>) {
         let Some(active) = self.active.as_mut().filter(|_| !group.is_empty()) else { return };
         let epoch = active.segment.epoch();
-        let used: usize = group.iter().map(|request| request.layout.occupied()).sum();
+        let used: usize = group.iter().map(|request| request.body.layout().occupied()).sum();
         let padded = used.next_multiple_of(BLOCK);
         self.buffer.set_length(padded);
         let mut rest = &mut self.buffer[..];
         for request in &*group {
-            let (place, behind) = rest.split_at_mut(request.layout.occupied());
-            frame::encode(epoch, &request.id, &request.data, &request.sums, place);
+            let (place, behind) = rest.split_at_mut(request.body.layout().occupied());
+            request.body.encode(epoch, &request.id, place);
             rest = behind;
         }
         rest.fill(0);
@@ -233,18 +229,21 @@ impl Writer {
         stats.batches.fetch_add(1, Ordering::Relaxed);
         stats.frames.fetch_add(group.len() as u64, Ordering::Relaxed);
         stats.bytes_written.fetch_add(padded as u64, Ordering::Relaxed);
+        let sum = |of: fn(&Body) -> u32| group.iter().map(|request| u64::from(of(&request.body))).sum();
+        stats.plain_bytes.fetch_add(sum(Body::length), Ordering::Relaxed);
+        stats.stored_bytes.fetch_add(sum(Body::stored), Ordering::Relaxed);
         let segment = Arc::clone(&active.segment);
         self.publish_room();
         let mut at = start;
         for request in group.drain(..) {
-            let occupied = request.layout.occupied();
+            let occupied = request.body.layout().occupied();
             let place = Place {
                 drive: self.drive.number,
                 segment: segment.number,
                 epoch,
                 offset: offset(at),
                 occupied: offset(occupied),
-                length: offset(request.data.len()),
+                length: request.body.length(),
             };
             at += occupied;
             let hold = self.drive.counted_hold(&segment);

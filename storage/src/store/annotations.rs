@@ -23,7 +23,7 @@ impl Store {
 
     /// Writes a payload, which must not be longer than a chunk may be: 8 MiB.
     pub async fn stage_payload(self: &Arc<Self>, payload: Bytes) -> Result<Staged> {
-        let placed = Arc::clone(self).place_chunk(payload, None).await?;
+        let placed = Arc::clone(self).place_chunk(payload, self.limits.compression, None).await?;
         self.stage_chunks(vec![placed], self.limits.chunk_bytes).await
     }
 

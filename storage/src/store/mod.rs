@@ -58,6 +58,7 @@ pub use uploads::{Completion, OpenUpload};
 pub use write::DataWriter;
 
 use crate::chunks::ChunkStore;
+use crate::compress::Codec;
 use crate::disk::data_directory::DataDirectory;
 use crate::error::Result;
 use crate::index::keys;
@@ -78,7 +79,7 @@ pub(crate) const BUFFER_UNIT: usize = 64 << 10;
 /// Jobs that wait for a thread of one of the pools; who has more to do waits.
 const QUEUED_JOBS: usize = 4096;
 
-/// What bounds a store's memory and threads.
+/// What bounds a store's memory and threads, and how it stores chunks.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The length of a chunk in bytes: 256 KiB to 8 MiB.
@@ -89,12 +90,20 @@ pub struct Limits {
     pub index_read_threads: usize,
     /// Threads that compute hashes.
     pub hash_threads: usize,
+    /// How chunks are compressed, where that pays.
+    pub compression: Codec,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { chunk_bytes: 1 << 20, buffer_bytes: 128 << 20, index_read_threads: cores * 2, hash_threads: cores }
+        Self {
+            chunk_bytes: 1 << 20,
+            buffer_bytes: 128 << 20,
+            index_read_threads: cores * 2,
+            hash_threads: cores,
+            compression: Codec::Plain,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 use super::staged::PlacedChunk;
 use super::{BUFFER_UNIT, INLINE_BYTES, Staged, Store};
 use crate::chunks::Written;
+use crate::chunks::body::Body;
+use crate::compress::Codec;
 use crate::error::{Result, StoreError};
 use crate::index::keys::{self, Child};
 use crate::kv::Family;
@@ -29,6 +31,7 @@ pub struct DataWriter {
     room: Option<OwnedSemaphorePermit>,
     expected: Option<u64>,
     inline: Inline,
+    codec: Codec,
     in_flight: VecDeque<JoinHandle<Result<PlacedChunk>>>,
     placed: Vec<PlacedChunk>,
     received: u64,
@@ -61,6 +64,7 @@ impl Store {
             room: None,
             expected,
             inline,
+            codec: self.limits.compression,
             in_flight: VecDeque::new(),
             placed: Vec::new(),
             received: 0,
@@ -71,6 +75,7 @@ impl Store {
     pub(crate) async fn place_chunk(
         self: Arc<Self>,
         data: Bytes,
+        codec: Codec,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<PlacedChunk> {
         self.received.fetch_add(1, Ordering::Relaxed);
@@ -83,24 +88,33 @@ impl Store {
         let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let pin = self.pins.pin(Child::Chunk(id)).await;
         let known = self.get(Family::Chunks, keys::chunk(id)).await?.is_some();
-        let written = if known { None } else { Some(self.write_chunk(id, data).await?) };
+        let written = if known { None } else { Some(self.write_chunk(id, data, codec).await?) };
         drop(room);
         Ok(PlacedChunk { id, length, pin, written })
     }
 }
 
 impl Store {
-    /// Block checksums are computed before the chunk is queued: off the async workers where that takes long.
-    async fn write_chunk(&self, id: ChunkId, data: Bytes) -> Result<Written> {
-        if data.len() <= HASH_IN_PLACE_BYTES {
-            return self.chunks.write(id, data).await;
-        }
-        let chunks = Arc::clone(&self.chunks);
-        self.hashes.run(move || chunks.write(id, data)).await.await
+    /// A chunk is compressed, and its block checksums are computed, before it is queued: off the async workers where that
+    /// takes long.
+    async fn write_chunk(&self, id: ChunkId, data: Bytes, codec: Codec) -> Result<Written> {
+        let body = if data.len() <= HASH_IN_PLACE_BYTES {
+            Body::of(data, codec)
+        } else {
+            self.hashes.run(move || Body::of(data, codec)).await
+        };
+        self.chunks.write_body(id, body?).await
     }
 }
 
 impl DataWriter {
+    /// Compresses chunks with this codec, where that pays, instead of the store's own.
+    #[must_use]
+    pub fn compressing(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
     /// Takes the next bytes; waits while there is no room for them.
     pub async fn write(&mut self, mut data: Bytes) -> Result<()> {
         let chunk_bytes = self.store.limits.chunk_bytes as usize;
@@ -142,7 +156,7 @@ impl DataWriter {
             self.take_oldest().await?;
         }
         let data = std::mem::take(&mut self.buffer).freeze();
-        let placing = Arc::clone(&self.store).place_chunk(data, self.room.take());
+        let placing = Arc::clone(&self.store).place_chunk(data, self.codec, self.room.take());
         self.in_flight.push_back(tokio::spawn(placing));
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use storage::Result;
+use storage::chunks::body::Body;
 use storage::chunks::{ChunkFuture, ChunkStore, SegmentState, Written};
 use storage::disk::{Caching, Disk, DiskFile, Space};
 use storage::kv::{Batch, Cached, Check, Commit, CommitFuture, Family, Kv, Scan, Visitor};
@@ -211,8 +212,16 @@ impl ChunkStore for ForgottenChunks {
         self.0.write(id, data)
     }
 
+    fn write_body(&self, id: ChunkId, body: Body) -> ChunkFuture<Written> {
+        self.0.write_body(id, body)
+    }
+
     fn read(&self, id: ChunkId, place: Place, range: Range<u32>) -> ChunkFuture<Bytes> {
         self.0.read(id, place, range)
+    }
+
+    fn read_body(&self, id: ChunkId, place: Place) -> ChunkFuture<(Bytes, Option<Body>)> {
+        self.0.read_body(id, place)
     }
 
     fn read_resident(&self, id: ChunkId, place: &Place, range: &Range<u32>) -> Option<Bytes> {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use storage::chunks::local::{LocalChunks, LocalOptions, Threading};
+use storage::compress::Codec;
 use storage::disk::Disk;
 use storage::kv::Kv;
 use storage::store::{Limits, segments_in_use};
@@ -51,6 +52,9 @@ impl Random {
     }
 }
 
+/// Seeds from here on begin streams of few words, which can be compressed.
+pub const TEXTS: u64 = 1 << 40;
+
 /// An object's bytes: the first `length` of an endless stream that `seed` begins, so that bodies of one seed share
 /// their first chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +70,8 @@ impl Body {
 
     pub fn bytes(self) -> Bytes {
         let mut random = Random(self.seed);
-        let words = std::iter::repeat_with(|| random.next().to_le_bytes()).take(self.length.div_ceil(8));
+        let mut word = || if self.seed < TEXTS { random.next() } else { self.seed + random.next() % 8 };
+        let words = std::iter::repeat_with(|| word().to_le_bytes()).take(self.length.div_ceil(8));
         let mut bytes: Vec<u8> = words.flatten().collect();
         bytes.truncate(self.length);
         bytes.into()
@@ -75,7 +80,12 @@ impl Body {
 
 /// Few threads and little memory: thousands of stores are opened.
 pub fn limits(chunk_bytes: u32) -> Limits {
-    Limits { chunk_bytes, buffer_bytes: 4 << 20, index_read_threads: 1, hash_threads: 1 }
+    compressing(chunk_bytes, Codec::Plain)
+}
+
+/// As [`limits`], with a codec.
+pub fn compressing(chunk_bytes: u32, compression: Codec) -> Limits {
+    Limits { chunk_bytes, buffer_bytes: 4 << 20, index_read_threads: 1, hash_threads: 1, compression }
 }
 
 /// Opens chunks on a disk as the server does: with the segments that the index has chunks in.

@@ -1,10 +1,11 @@
 //! The scripts that are crashed at every point.
 
+use storage::compress::Codec;
 use storage::index::records::Versioning;
 
 use super::driver::{Name, Step};
 use super::world::{Act, Ending, Sizes};
-use super::{Body, LARGE_SEGMENT, SMALL_SEGMENT};
+use super::{Body, LARGE_SEGMENT, SMALL_SEGMENT, TEXTS};
 
 /// A script and what it runs on.
 #[derive(Clone)]
@@ -17,10 +18,13 @@ pub struct Scenario {
 }
 
 pub const B: Name = "bucket";
-pub const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT };
-pub const LARGE: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: LARGE_SEGMENT };
+pub const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT, compression: Codec::Plain };
+/// Chunks of two blocks, the second of which is short.
+const LZ4: Sizes = Sizes { chunk_bytes: 68 << 10, segment_bytes: LARGE_SEGMENT, compression: Codec::Lz4 };
+const ZSTD: Sizes = Sizes { compression: Codec::Zstd, ..SMALL };
+pub const LARGE: Sizes = Sizes { segment_bytes: LARGE_SEGMENT, ..SMALL };
 /// Chunks so small that an object has more of them than fit into one commit.
-const TINY: Sizes = Sizes { chunk_bytes: 512, segment_bytes: LARGE_SEGMENT };
+const TINY: Sizes = Sizes { chunk_bytes: 512, ..LARGE };
 
 pub fn put(key: Name, seed: u64, length: usize) -> Step {
     Step::Put(B, key, Body::new(seed, length))
@@ -190,17 +194,42 @@ fn uploads() -> Vec<Scenario> {
 }
 
 /// Fills segments, leaves little in each of them, compacts, and fills what has become free.
-fn compacting() -> Vec<Step> {
+fn compacting(seed: u64) -> Vec<Step> {
     const KEYS: [Name; 9] = ["0", "1", "2", "3", "4", "5", "6", "7", "8"];
     let fill = |from: u64| KEYS.iter().zip(from..).map(|(key, seed)| put(key, seed, 20_000));
     let thin = || KEYS.iter().filter(|key| !matches!(**key, "1" | "4" | "7")).map(|key| Step::Delete(B, key));
-    let mut steps: Vec<Step> = fill(10).chain(thin()).collect();
+    let mut steps: Vec<Step> = fill(seed).chain(thin()).collect();
     steps.extend([Step::CollectAll, Step::Compact, Step::Compact]);
     // The same bytes again: chunks that moved are found where they are now.
-    steps.extend(fill(10).chain(fill(30)).chain(thin()));
+    steps.extend(fill(seed).chain(fill(seed + 20)).chain(thin()));
     steps.extend([Step::CollectAll, Step::Delete(B, "4"), Step::Compact, Step::CollectAll, Step::Compact]);
-    steps.extend(fill(50));
+    steps.extend(fill(seed + 40));
     steps
+}
+
+/// Compressed segments hold so many more chunks that noise must help to fill them.
+fn compressed_and_not() -> Vec<Step> {
+    let text = |key, seed| put(key, TEXTS + seed, 30_000);
+    let mut steps = vec![text("text 1", 1), text("text 2", 2), text("text 3", 3)];
+    steps.extend(compacting(10));
+    steps.extend([text("text 4", 1), Step::Delete(B, "text 1"), Step::Delete(B, "text 2")]);
+    steps.extend([Step::CollectAll, Step::Compact, Step::Compact, text("text 5", 5)]);
+    steps
+}
+
+fn compressed_overwrites() -> Vec<Step> {
+    let text = |key, seed, length| put(key, TEXTS + seed, length);
+    vec![
+        text("a", 1, 150_000),
+        // Does not shrink, and is stored as it is.
+        put("b", 2, 80_000),
+        text("a", 3, 70_000),
+        Step::CollectAll,
+        text("b", 1, 150_000),
+        Step::Copy((B, "b", 0), B, "c"),
+        Step::Delete(B, "b"),
+        Step::CollectAll,
+    ]
 }
 
 fn space() -> Vec<Scenario> {
@@ -229,7 +258,9 @@ fn space() -> Vec<Scenario> {
             ],
         ),
         scenario("segments rolled and recycled", SMALL, 50, recycling()),
-        scenario("segments compacted", SMALL, 50, compacting()),
+        scenario("segments compacted", SMALL, 50, compacting(10)),
+        scenario("compressed segments compacted", ZSTD, 50, compressed_and_not()),
+        scenario("compressed chunks overwritten", LZ4, 40, compressed_overwrites()),
         scenario(
             "large manifest",
             TINY,

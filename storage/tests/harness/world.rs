@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use storage::Store;
 use storage::chunks::ChunkStore;
 use storage::chunks::local::{LocalChunks, Threading};
+use storage::compress::Codec;
 use storage::disk::Disk;
 use storage::disk::sim::SimDisk;
 use storage::index::records::{Record, RemoteRecord};
@@ -21,13 +22,14 @@ use super::doubles::{BlindKv, Breakage, EagerKv, ForgottenChunks, LateDisk, Sync
 use super::driver::{Driver, Step, Trouble};
 use super::state::State;
 use super::tier::{LoggedTier, TIER};
-use super::{limits, open_chunks};
+use super::{compressing, open_chunks};
 
-/// The sizes that a world is built with.
+/// What a world is built with.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     pub chunk_bytes: u32,
     pub segment_bytes: u32,
+    pub compression: Codec,
 }
 
 /// How a store ends before it is opened again.
@@ -152,7 +154,7 @@ impl World {
             Breakage::ForgottenChunks => (kv, Arc::new(ForgottenChunks(chunks))),
             _ => (kv, chunks),
         };
-        let store = Store::new(kv, chunks, limits(self.sizes.chunk_bytes))?;
+        let store = Store::new(kv, chunks, compressing(self.sizes.chunk_bytes, self.sizes.compression))?;
         let tier: Arc<dyn Remote> = Arc::<LoggedTier>::clone(&self.tier);
         store.set_remotes(BTreeMap::from([(TIER.to_owned(), tier)]));
         self.open = Some((Driver::new(store, self.state.clone()), local));
