@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use storage::chunking::Chunking;
 use storage::compress::Codec;
 
 use super::Failure;
@@ -20,6 +21,9 @@ pub(super) enum BucketCommand {
     /// How a bucket's new data is stored
     #[command(subcommand)]
     Storage(StorageCommand),
+    /// Count what a bucket's data takes, with what is equal in it taken once; only the operator can
+    #[command(after_long_help = CREDENTIALS)]
+    Sharing(BucketArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,8 +57,11 @@ pub(super) struct StorageArgs {
     #[command(flatten)]
     bucket: BucketArgs,
     /// "none", "lz4" or "zstd": how pieces are compressed of which a sample shrinks
-    #[arg(long, value_name = "CODEC")]
-    compression: Codec,
+    #[arg(long, value_name = "CODEC", required_unless_present = "chunking")]
+    compression: Option<Codec>,
+    /// "fixed", or "fastcdc": chunks end where their bytes say, so that equal data is found wherever it is
+    #[arg(long, value_name = "CHUNKING")]
+    chunking: Option<Chunking>,
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +116,7 @@ pub(super) fn run(command: BucketCommand) -> Result<(), Failure> {
     let text = match command {
         BucketCommand::Quota(command) => block_on(quota(&command))?,
         BucketCommand::Storage(command) => block_on(storage(&command))?,
+        BucketCommand::Sharing(args) => block_on(sharing(&args))?,
     };
     print(&text);
     Ok(())
@@ -123,8 +131,9 @@ async fn storage(command: &StorageCommand) -> Result<String, Failure> {
     let client = Client::new(&args.server)?;
     let path = format!("buckets/{}/storage", args.bucket);
     match command {
-        StorageCommand::Set(StorageArgs { compression, .. }) => {
-            let storage = json!({ "compression": compression.to_string() });
+        StorageCommand::Set(StorageArgs { compression, chunking, .. }) => {
+            let (compression, chunking) = (compression.map(|it| it.to_string()), chunking.map(|it| it.to_string()));
+            let storage = json!({ "compression": compression, "chunking": chunking });
             client.admin("PutBucketStorage", "PUT", &path, Some(&storage)).await?;
         }
         StorageCommand::Get(_) => {}
@@ -135,13 +144,36 @@ async fn storage(command: &StorageCommand) -> Result<String, Failure> {
     Ok(shown_storage(&client.admin("GetBucketStorage", "GET", &path, None).await?.json()?))
 }
 
+async fn sharing(args: &BucketArgs) -> Result<String, Failure> {
+    let path = format!("buckets/{}/sharing", args.bucket);
+    Ok(shown_sharing(&Client::new(&args.server)?.admin("GetBucketSharing", "GET", &path, None).await?.json()?))
+}
+
+fn shown_sharing(answer: &Value) -> String {
+    let mut text = format!("s3://{}\n", answer["bucket"].as_str().unwrap_or_default());
+    let about = if answer["sharing"]["exact"].as_bool().unwrap_or(true) { "" } else { "about " };
+    for (figure, about, what) in [
+        ("logical", "", "bytes of all versions"),
+        ("unique", about, "bytes, with equal chunks taken once"),
+        ("stored", about, "bytes on the drives"),
+        ("remote", "", "bytes in storage tiers"),
+    ] {
+        let bytes = answer["sharing"][figure].as_u64().unwrap_or(0);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {figure:<9}{about}{bytes} {what}");
+    }
+    text
+}
+
 /// A line for each setting, and where it comes from.
 fn shown_storage(answer: &Value) -> String {
     let mut text = format!("s3://{}\n", answer["bucket"].as_str().unwrap_or_default());
-    let counts = answer["effective"]["compression"].as_str().unwrap_or_default();
-    let origin = if answer["storage"]["compression"].is_string() { "" } else { ", as the server's configuration says" };
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "  compression {counts}{origin}");
+    for setting in ["compression", "chunking"] {
+        let counts = answer["effective"][setting].as_str().unwrap_or_default();
+        let origin = if answer["storage"][setting].is_string() { "" } else { ", the server's default" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {setting:<12}{counts}{origin}");
+    }
     text
 }
 

@@ -4,9 +4,10 @@
 
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use storage::chunking::Chunking;
 use storage::compress::Codec;
 use storage::index::records::{BucketRecord, Record};
-use storage::store::DataWriter;
+use storage::store::{DataWriter, Sharing};
 use storage::types::BucketId;
 
 use super::access::STORAGE;
@@ -21,6 +22,8 @@ const CACHED_BUCKETS: usize = 4_096;
 pub struct BucketStorage {
     /// How new chunks are compressed, where that pays.
     pub compression: Option<Codec>,
+    /// How new data is cut into chunks.
+    pub chunking: Option<Chunking>,
 }
 
 impl Record for BucketStorage {
@@ -53,9 +56,15 @@ impl Objects {
     /// Sets how a bucket's new data is stored, in place of what was set before; `None` removes that.
     pub async fn set_bucket_storage(&self, name: &str, storage: Option<BucketStorage>) -> Result<()> {
         if storage == Some(BucketStorage::default()) {
-            return Err(Refusal::invalid_request("Nothing is set: name a compression.").into());
+            return Err(Refusal::invalid_request("Nothing is set: name a compression, a chunking, or both.").into());
         }
         self.set_config(name, STORAGE, storage.map(|storage| storage.encode())).await
+    }
+
+    /// Counts what a bucket's data takes, with what is equal in it taken once. One bucket at a time: others wait.
+    pub async fn bucket_sharing(&self, bucket: &BucketRecord) -> Result<Sharing> {
+        let _turn = self.sharing.lock().await;
+        Ok(self.store.sharing(bucket.id).await?)
     }
 
     /// Receives an object's data for a bucket. `expected` is its length, where it is known.
@@ -71,8 +80,12 @@ impl Objects {
 
 impl BucketStorage {
     fn apply(self, writer: DataWriter) -> DataWriter {
-        match self.compression {
+        let writer = match self.compression {
             Some(codec) => writer.compressing(codec),
+            None => writer,
+        };
+        match self.chunking {
+            Some(chunking) => writer.cutting(chunking),
             None => writer,
         }
     }
@@ -84,8 +97,8 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_the_setting() {
-        let storage = BucketStorage { compression: Some(Codec::Zstd) };
-        assert_eq!(storage.encode(), [1, 1, 2]);
-        assert_eq!(BucketStorage::decode(&[1, 1, 2]).expect("decoded"), storage);
+        let storage = BucketStorage { compression: Some(Codec::Zstd), chunking: Some(Chunking::FastCdc) };
+        assert_eq!(storage.encode(), [1, 1, 2, 1, 1]);
+        assert_eq!(BucketStorage::decode(&[1, 1, 2, 1, 1]).expect("decoded"), storage);
     }
 }

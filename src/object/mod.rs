@@ -107,6 +107,8 @@ pub struct Objects {
     listeners: Arc<listen::Listeners>,
     quotas: Arc<quota::QuotaCache>,
     storages: Arc<bucket_storage::BucketStorageCache>,
+    /// Held while the sharing of a bucket is counted: one count at a time.
+    sharing: Arc<tokio::sync::Mutex<()>>,
     logging: Arc<access_log::LoggingCache>,
     websites: Arc<website::WebsiteCache>,
     lifecycles: Arc<lifecycle::LifecycleCache>,
@@ -138,6 +140,7 @@ impl Objects {
             listeners: Arc::default(),
             quotas: Arc::new(quota::cache()),
             storages: Arc::new(bucket_storage::cache()),
+            sharing: Arc::default(),
             logging: Arc::new(access_log::cache()),
             websites: Arc::new(website::cache()),
             lifecycles: Arc::new(lifecycle::cache()),

@@ -484,7 +484,7 @@ impl Examination<'_> {
             let row = self.store.get(Family::Manifests, keys::manifest_page(id, page)).await?;
             let Some(Ok(page)) = row.map(|row| ManifestPage::decode(&row)) else { break };
             match page {
-                ManifestPage::Chunks(chunks) => {
+                ManifestPage::Chunks { chunks, .. } => {
                     for (chunk, length) in chunks {
                         self.chunk(chunk, at, u64::from(length), damage).await?;
                         at += u64::from(length);

@@ -161,7 +161,7 @@ impl Store {
             let rows = self.rows(Family::Manifests, keys::manifest(id), 1).await?;
             let Some((key, page)) = rows.into_iter().next() else { break };
             let children: Vec<Child> = match ManifestPage::decode(&page)? {
-                ManifestPage::Chunks(chunks) => chunks.into_iter().map(|(id, _)| Child::Chunk(id)).collect(),
+                ManifestPage::Chunks { chunks, .. } => chunks.into_iter().map(|(id, _)| Child::Chunk(id)).collect(),
                 ManifestPage::Parts { parts, .. } => parts.iter().filter_map(|part| root_child(part.data)).collect(),
                 ManifestPage::Annotations(records) => {
                     records.iter().filter_map(|record| root_child(record.data)).collect()

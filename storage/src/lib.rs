@@ -5,6 +5,7 @@
 //! | [`store`] | the operations; the one place where index and chunks meet |
 //! | [`gc`] | the collector: the only code that frees space |
 //! | [`compact`] | moves live chunks out of segments that are mostly dead |
+//! | [`chunking`] | where chunks end, pure |
 //! | [`compress`] | blocks of 64 KiB, compressed one by one, pure |
 //! | [`doctor`] | what can be read, object by object, and what can be put right |
 //! | [`scrub`] | reads everything again, at a pace, and names what is damaged |
@@ -30,6 +31,7 @@
 //! - A failed sync, or an IO error on a write, ends the process in one function, for what the disk then holds is
 //!   unknown. A full disk refuses writes ([`StoreError::Full`]) and goes on serving reads and deletions.
 
+pub mod chunking;
 pub mod chunks;
 pub mod compact;
 pub mod compress;

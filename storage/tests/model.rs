@@ -16,6 +16,7 @@ use harness::observe::{list_current, list_uploads, list_versions, observe};
 use harness::state::{Spot, State};
 use harness::{Body, LARGE_SEGMENT, Random, SMALL_SEGMENT, limits, number_from_env, open_chunks, runtime, workers};
 use storage::Store;
+use storage::chunking::Chunking;
 use storage::chunks::ChunkStore;
 use storage::chunks::local::Threading;
 use storage::chunks::memory::MemoryChunks;
@@ -23,7 +24,7 @@ use storage::disk::sim::SimDisk;
 use storage::index::records::{VersionRecord, Versioning};
 use storage::kv::Kv;
 use storage::kv::memory::MemoryKv;
-use storage::store::Seek;
+use storage::store::{Limits, Seek};
 
 const SEQUENCES: u64 = 3000;
 const FIRST_SEED: u64 = 0x00ca_1120_0000;
@@ -40,7 +41,7 @@ const SEEDS: u64 = 3;
 struct Bench {
     kv: Arc<MemoryKv>,
     medium: Medium,
-    chunk_bytes: u32,
+    limits: Limits,
     driver: Option<Driver>,
 }
 
@@ -51,8 +52,8 @@ enum Medium {
 }
 
 impl Bench {
-    fn new(medium: Medium, chunk_bytes: u32) -> Self {
-        let mut bench = Self { kv: Arc::new(MemoryKv::new()), medium, chunk_bytes, driver: None };
+    fn new(medium: Medium, limits: Limits) -> Self {
+        let mut bench = Self { kv: Arc::new(MemoryKv::new()), medium, limits, driver: None };
         bench.open(State::default());
         bench
     }
@@ -65,7 +66,7 @@ impl Bench {
             }
         };
         let kv: Arc<dyn Kv> = Arc::<MemoryKv>::clone(&self.kv);
-        let store = Store::new(kv, chunks, limits(self.chunk_bytes)).expect("opens");
+        let store = Store::new(kv, chunks, self.limits.clone()).expect("opens");
         self.driver = Some(Driver::new(store, state));
     }
 
@@ -248,7 +249,9 @@ async fn sequence(seed: u64) -> Result<usize, String> {
         3 => Medium::Disk(SimDisk::new(), random.pick(&[SMALL_SEGMENT, LARGE_SEGMENT])),
         _ => Medium::Memory(Arc::new(MemoryChunks::new())),
     };
-    let mut bench = Bench::new(medium, chunk_bytes);
+    // Coprime to what chooses the chunks and the medium.
+    let chunking = if seed.is_multiple_of(3) { Chunking::FastCdc } else { Chunking::Fixed };
+    let mut bench = Bench::new(medium, Limits { chunking, ..limits(chunk_bytes) });
     let length = 10 + random.below(50);
     let mut chooser = Chooser { random: random.clone(), lengths };
     let mut steps = Vec::new();
@@ -325,7 +328,7 @@ fn the_store_agrees_with_the_model() {
 #[test]
 fn an_upload_of_many_parts_agrees_with_the_model() {
     runtime().block_on(async {
-        let mut bench = Bench::new(Medium::Memory(Arc::new(MemoryChunks::new())), 8 << 10);
+        let mut bench = Bench::new(Medium::Memory(Arc::new(MemoryChunks::new())), limits(8 << 10));
         let mut steps = vec![Step::CreateBucket("first"), Step::CreateUpload("first", "a")];
         steps.extend((1..=600).map(|number| Step::Part(0, number, Body::new(u64::from(number) % 7, 40))));
         steps.extend([

@@ -104,9 +104,9 @@ def test_what_shrinks_is_compressed_and_everything_is_read_back(server_of_our_ow
     assert plain == stored == 2 * MIB
 
     shown = server.cairn("bucket", "storage", "get", "s3://own-setting")
-    assert shown == "s3://own-setting\n  compression lz4, as the server's configuration says\n"
+    assert shown == "s3://own-setting\n  compression lz4, the server's default\n  chunking    fixed, the server's default\n"
     shown = server.cairn("bucket", "storage", "set", "s3://own-setting", "--compression", "zstd")
-    assert shown == "s3://own-setting\n  compression zstd\n"
+    assert shown == "s3://own-setting\n  compression zstd\n  chunking    fixed, the server's default\n"
     same = text(random_, 2 * MIB)
     plain, zstd = put("own-setting", "text", same)
     # The same bytes are there already, whatever they are compressed with.
@@ -134,7 +134,7 @@ def test_what_shrinks_is_compressed_and_everything_is_read_back(server_of_our_ow
     is_whole(s3, bodies, random_)
     plain, stored = put("own-setting", "after", text(random_, MIB))
     assert stored < 0.8 * plain
-    assert server.cairn("bucket", "storage", "clear", "own-setting").endswith("none, as the server's configuration says\n")
+    assert "none, the server's default\n" in server.cairn("bucket", "storage", "clear", "own-setting")
     plain, stored = put("own-setting", "plain", text(random_, MIB))
     assert plain == stored == MIB
     is_whole(s3, bodies, random_)
@@ -154,10 +154,10 @@ def test_what_shrinks_is_compressed_and_everything_is_read_back(server_of_our_ow
 def test_wrong_settings_are_refused(server_of_our_own):
     server = server_of_our_own
     server.start().create_bucket(Bucket="bucket")
-    for arguments in (("--compression", "gzip"), ()):
+    for arguments in (("--compression", "gzip"), ("--chunking", "rabin"), ()):
         with pytest.raises(subprocess.CalledProcessError) as refused:
             server.cairn("bucket", "storage", "set", "bucket", *arguments)
-        assert "compression" in refused.value.stderr
+        assert (arguments or ["--compression"])[0] in refused.value.stderr
 
 
 def test_a_tier_keeps_compressed_blocks(tmp_path, server_of_our_own, seed):
@@ -197,3 +197,30 @@ def test_a_tier_keeps_compressed_blocks(tmp_path, server_of_our_own, seed):
     for bucket, key in bodies:
         s3.delete_object(Bucket=bucket, Key=key)
     wait_until(lambda: not files())
+
+
+def test_shifted_data_is_shared_in_buckets_that_ask_for_it(server_of_our_own, seed):
+    random_ = random.Random(seed)
+    server = server_of_our_own
+    s3 = server.start()
+    body = random_.randbytes(8 * MIB)
+    shifted = body[:MIB] + b"something inserted" + body[MIB:]
+    bodies = {}
+
+    def figures(bucket):
+        lines = server.cairn("bucket", "sharing", bucket).splitlines()
+        return {name: int(bytes_) for name, bytes_, *_ in (line.split() for line in lines[1:])}
+
+    # In this order: chunks are shared by all buckets.
+    for bucket, least, most in (("fastcdc", 0, 2 * MIB), ("fixed", 7 * MIB, 9 * MIB)):
+        s3.create_bucket(Bucket=bucket)
+        server.cairn("bucket", "storage", "set", bucket, "--chunking", bucket)
+        for key, bytes_ in (("a", body), ("b", shifted)):
+            s3.put_object(Bucket=bucket, Key=key, Body=bytes_)
+            bodies[bucket, key] = (bytes_, {})
+        shown = figures(bucket)
+        assert shown["logical"] == len(body) + len(shifted) and shown["remote"] == 0
+        assert least < shown["unique"] - len(body) < most, shown
+        assert shown["unique"] < shown["stored"] < 1.02 * shown["unique"], shown
+    is_whole(s3, bodies, random_)
+    is_whole(server.start(), bodies, random_)

@@ -52,6 +52,7 @@ endpoints! {
     DELETE "buckets/{bucket}/storage" DeleteBucketStorage, Operator: bucket_storage::delete;
     GET "buckets/{bucket}/storage" GetBucketStorage, OwnerToo: bucket_storage::get;
     PUT "buckets/{bucket}/storage" PutBucketStorage, Operator: bucket_storage::put;
+    GET "buckets/{bucket}/sharing" GetBucketSharing, Operator: bucket_storage::sharing;
     GET "buckets/{bucket}/lifecycle/explain" ExplainLifecycle, OwnerToo: lifecycle::explain;
     POST "buckets/{bucket}/lifecycle/preview" PreviewLifecycle, OwnerToo: lifecycle::preview;
     GET "lifecycle" GetLifecycle, Operator: lifecycle::status;

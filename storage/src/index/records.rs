@@ -148,11 +148,11 @@ pub enum Data {
     Inline,
     /// One chunk.
     Chunk(ChunkId),
-    /// Several chunks, listed by a manifest. All but the last have the length `chunk_bytes`.
+    /// Several chunks, listed by a manifest.
     Manifest {
         /// The list.
         id: ManifestId,
-        /// The length of each chunk but the last.
+        /// The length of each chunk but the last; 0 where they have various lengths.
         chunk_bytes: u32,
     },
     /// The parts of a multipart upload, or of an object that was appended to, listed by a manifest.
@@ -403,8 +403,13 @@ pub struct ManifestRoot {
 /// A page of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ManifestPage {
-    /// Each chunk and its length: [`CHUNKS_IN_PAGE`] of them, but for the last page.
-    Chunks(Vec<(ChunkId, u32)>),
+    /// Chunks of an object: [`CHUNKS_IN_PAGE`] of them, but for the last page.
+    Chunks {
+        /// Where the page's first chunk begins in the object.
+        start: u64,
+        /// Each chunk and its length, in order.
+        chunks: Vec<(ChunkId, u32)>,
+    },
     /// Parts of a multipart object: [`PARTS_IN_PAGE`] of them, but for the last page.
     Parts {
         /// Where the page's first part begins in the object.
@@ -580,7 +585,8 @@ mod tests {
 
     #[test]
     fn full_pages_fit_into_a_row() {
-        let chunks = ManifestPage::Chunks(vec![(ChunkId([0xff; 32]), u32::MAX); CHUNKS_IN_PAGE]);
+        let chunks =
+            ManifestPage::Chunks { start: u64::MAX, chunks: vec![(ChunkId([0xff; 32]), u32::MAX); CHUNKS_IN_PAGE] };
         let checksum =
             Checksum { algorithm: ChecksumAlgorithm::Sha512, kind: ChecksumType::Composite, value: vec![0xff; 64] };
         let part = PartRecord {

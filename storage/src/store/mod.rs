@@ -24,6 +24,7 @@ mod outbox;
 mod read;
 mod rename;
 mod segments;
+mod sharing;
 mod staged;
 mod tiers;
 mod time;
@@ -51,12 +52,14 @@ pub use outbox::{BuriedLetter, MAX_EVENT_BYTES, MAX_OUTBOX_PAGE, OutboxBounds, O
 pub use read::{DataReader, DataStream};
 pub use rename::RenameToken;
 pub use segments::segments_in_use;
+pub use sharing::Sharing;
 pub use staged::Staged;
 pub(crate) use staged::root_child;
 pub use tiers::{MoveTask, RemoteListed, Task, TaskKind};
 pub use uploads::{Completion, OpenUpload};
 pub use write::DataWriter;
 
+use crate::chunking::Chunking;
 use crate::chunks::ChunkStore;
 use crate::compress::Codec;
 use crate::disk::data_directory::DataDirectory;
@@ -92,6 +95,8 @@ pub struct Limits {
     pub hash_threads: usize,
     /// How chunks are compressed, where that pays.
     pub compression: Codec,
+    /// How data is cut into chunks.
+    pub chunking: Chunking,
 }
 
 impl Default for Limits {
@@ -103,6 +108,7 @@ impl Default for Limits {
             index_read_threads: cores * 2,
             hash_threads: cores,
             compression: Codec::Plain,
+            chunking: Chunking::Fixed,
         }
     }
 }

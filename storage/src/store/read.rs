@@ -167,6 +167,25 @@ impl Store {
         let page = self.get_record(Family::Manifests, keys::manifest_page(id, page)).await?;
         page.ok_or_else(|| Corruption::Manifest(id).into())
     }
+
+    /// Where a page's chunks begin in the object, and each with its length.
+    pub(super) async fn chunks_page(&self, id: ManifestId, page: u32) -> Result<(u64, Vec<(ChunkId, u32)>)> {
+        match self.manifest_page(id, page).await? {
+            ManifestPage::Chunks { start, chunks } => Ok((start, chunks)),
+            _ => Err(Corruption::Manifest(id).into()),
+        }
+    }
+
+    /// The page of chunks in which a byte is.
+    async fn page_of(&self, id: ManifestId, byte: u64) -> Result<u32> {
+        let (mut first, mut behind) = (0, self.manifest_root(id).await?.pages);
+        while behind - first > 1 {
+            let middle = first + (behind - first) / 2;
+            let (start, _) = self.chunks_page(id, middle).await?;
+            (first, behind) = if start <= byte { (middle, behind) } else { (first, middle) };
+        }
+        Ok(first)
+    }
 }
 
 impl DataReader {
@@ -257,22 +276,23 @@ impl Walk<'_> {
     }
 
     async fn chunks(&self, id: ManifestId, chunk_bytes: u64, range: Range<u64>) -> Result<(), Stop> {
-        let page_bytes = chunk_bytes * CHUNKS_IN_PAGE as u64;
-        let mut page = u32::try_from(range.start / page_bytes).unwrap_or(u32::MAX);
-        let mut start = u64::from(page) * page_bytes;
-        while start < range.end {
-            let ManifestPage::Chunks(chunks) = self.store.manifest_page(id, page).await? else {
-                return Err(StoreError::from(Corruption::Manifest(id)).into());
-            };
+        let mut page = match chunk_bytes * CHUNKS_IN_PAGE as u64 {
+            0 => self.store.page_of(id, range.start).await?,
+            page_bytes => u32::try_from(range.start / page_bytes).unwrap_or(u32::MAX),
+        };
+        loop {
+            let (mut start, chunks) = self.store.chunks_page(id, page).await?;
             for (chunk, length) in chunks {
                 if let Some(within) = overlap(&range, start, u64::from(length)) {
                     self.chunk(chunk, within).await?;
                 }
                 start += u64::from(length);
             }
+            if start >= range.end {
+                return Ok(());
+            }
             page += 1;
         }
-        Ok(())
     }
 
     async fn parts(&self, id: ManifestId, range: Range<u64>) -> Result<(), Stop> {

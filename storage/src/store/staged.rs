@@ -221,7 +221,8 @@ fn manifest_id(pages: &[Vec<u8>]) -> ManifestId {
 }
 
 impl Store {
-    /// Puts chunks together: one is its own root, several get a manifest.
+    /// Puts chunks together: one is its own root, several get a manifest. `chunk_bytes` is the length of all but the last,
+    /// 0 where they have various lengths.
     pub(crate) async fn stage_chunks(self: &Arc<Self>, chunks: Vec<PlacedChunk>, chunk_bytes: u32) -> Result<Staged> {
         let size = chunks.iter().map(|chunk| u64::from(chunk.length)).sum();
         let list: Vec<(ChunkId, u32)> = chunks.iter().map(|chunk| (chunk.id, chunk.length)).collect();
@@ -238,8 +239,11 @@ impl Store {
         if let [(id, _)] = list[..] {
             return Ok(Staged { data: Data::Chunk(id), size, inline: None, fresh, manifests: Vec::new(), pins });
         }
-        let pages: Vec<_> =
-            list.chunks(CHUNKS_IN_PAGE).map(|page| ManifestPage::Chunks(page.to_vec()).encode()).collect();
+        let (mut pages, mut start) = (Vec::new(), 0);
+        for page in list.chunks(CHUNKS_IN_PAGE) {
+            pages.push(ManifestPage::Chunks { start, chunks: page.to_vec() }.encode());
+            start += page.iter().map(|(_, length)| u64::from(*length)).sum::<u64>();
+        }
         let mut children: Vec<_> = list.iter().map(|(id, _)| Child::Chunk(*id)).collect();
         children.sort_unstable();
         children.dedup();

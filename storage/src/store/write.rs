@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::staged::PlacedChunk;
 use super::{BUFFER_UNIT, INLINE_BYTES, Staged, Store};
+use crate::chunking::{Chunking, Cutter};
 use crate::chunks::Written;
 use crate::chunks::body::Body;
 use crate::compress::Codec;
@@ -32,6 +33,8 @@ pub struct DataWriter {
     expected: Option<u64>,
     inline: Inline,
     codec: Codec,
+    /// Where chunks end that do not all have one length.
+    cutter: Option<Cutter>,
     in_flight: VecDeque<JoinHandle<Result<PlacedChunk>>>,
     placed: Vec<PlacedChunk>,
     received: u64,
@@ -58,17 +61,19 @@ impl Store {
     }
 
     fn writer(self: &Arc<Self>, expected: Option<u64>, inline: Inline) -> DataWriter {
-        DataWriter {
+        let writer = DataWriter {
             store: Arc::clone(self),
             buffer: BytesMut::new(),
             room: None,
             expected,
             inline,
             codec: self.limits.compression,
+            cutter: None,
             in_flight: VecDeque::new(),
             placed: Vec::new(),
             received: 0,
-        }
+        };
+        writer.cutting(self.limits.chunking)
     }
 
     /// Pins the chunk, and writes it unless the index knows it.
@@ -115,22 +120,52 @@ impl DataWriter {
         self
     }
 
+    /// Cuts what is written into chunks in this way, instead of the store's own. To be said before anything is written.
+    #[must_use]
+    pub fn cutting(mut self, chunking: Chunking) -> Self {
+        self.cutter = match chunking {
+            Chunking::Fixed => None,
+            Chunking::FastCdc => Some(Cutter::new(self.store.limits.chunk_bytes)),
+        };
+        self
+    }
+
     /// Takes the next bytes; waits while there is no room for them.
     pub async fn write(&mut self, mut data: Bytes) -> Result<()> {
         let chunk_bytes = self.store.limits.chunk_bytes as usize;
+        let (mut ends, mut at) = (self.ends_in(&data).await, 0);
         self.received += data.len() as u64;
         while !data.is_empty() {
             if self.buffer.is_empty() {
                 self.make_room(data.len()).await?;
             }
-            let taken = data.len().min(chunk_bytes - self.buffer.len());
+            let end = ends.front().map_or(data.len(), |end| end - at);
+            let taken = end.min(data.len()).min(chunk_bytes - self.buffer.len());
             self.buffer.extend_from_slice(&data[..taken]);
             data.advance(taken);
-            if self.buffer.len() == chunk_bytes {
+            at += taken;
+            let is_end = ends.pop_front_if(|end| *end == at).is_some();
+            if is_end || self.buffer.len() == chunk_bytes {
                 self.send_chunk().await?;
             }
         }
         Ok(())
+    }
+
+    /// Where in these bytes chunks end because of what they are: off the async workers where looking takes long.
+    async fn ends_in(&mut self, data: &Bytes) -> VecDeque<usize> {
+        let Some(mut cutter) = self.cutter.take() else { return VecDeque::new() };
+        let ends;
+        if data.len() <= HASH_IN_PLACE_BYTES {
+            ends = cutter.ends_in(data);
+            self.cutter = Some(cutter);
+        } else {
+            let data = data.clone();
+            let look = move || (cutter.ends_in(&data), cutter);
+            let (found, cutter) = self.store.hashes.run(look).await;
+            (ends, self.cutter) = (found, Some(cutter));
+        }
+        ends.into()
     }
 
     /// Takes a share of the buffer memory for one chunk. Taken before the chunk is received and given back when it is
@@ -181,6 +216,7 @@ impl DataWriter {
             self.take_oldest().await?;
         }
         let store = Arc::clone(&self.store);
-        store.stage_chunks(self.placed, store.limits.chunk_bytes).await
+        let chunk_bytes = if self.cutter.is_some() { 0 } else { store.limits.chunk_bytes };
+        store.stage_chunks(self.placed, chunk_bytes).await
     }
 }

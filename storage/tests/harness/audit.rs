@@ -199,7 +199,7 @@ impl Needed<'_> {
             let value = value.ok_or_else(|| format!("manifest {id}: page {number} is missing"))?;
             self.manifests.insert(row);
             match ManifestPage::decode(&value).map_err(|error| error.to_string())? {
-                ManifestPage::Chunks(chunks) => {
+                ManifestPage::Chunks { chunks, .. } => {
                     for (chunk, _) in chunks {
                         self.child(Child::Chunk(chunk), Parent::Manifest(id))?;
                     }

@@ -19,6 +19,7 @@ pub mod world;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use storage::chunking::Chunking;
 use storage::chunks::local::{LocalChunks, LocalOptions, Threading};
 use storage::compress::Codec;
 use storage::disk::Disk;
@@ -85,7 +86,14 @@ pub fn limits(chunk_bytes: u32) -> Limits {
 
 /// As [`limits`], with a codec.
 pub fn compressing(chunk_bytes: u32, compression: Codec) -> Limits {
-    Limits { chunk_bytes, buffer_bytes: 4 << 20, index_read_threads: 1, hash_threads: 1, compression }
+    Limits {
+        chunk_bytes,
+        buffer_bytes: 4 << 20,
+        index_read_threads: 1,
+        hash_threads: 1,
+        compression,
+        chunking: Chunking::Fixed,
+    }
 }
 
 /// Opens chunks on a disk as the server does: with the segments that the index has chunks in.

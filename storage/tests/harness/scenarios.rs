@@ -1,5 +1,6 @@
 //! The scripts that are crashed at every point.
 
+use storage::chunking::Chunking;
 use storage::compress::Codec;
 use storage::index::records::Versioning;
 
@@ -18,9 +19,13 @@ pub struct Scenario {
 }
 
 pub const B: Name = "bucket";
-pub const SMALL: Sizes = Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT, compression: Codec::Plain };
+pub const SMALL: Sizes =
+    Sizes { chunk_bytes: 8 << 10, segment_bytes: SMALL_SEGMENT, compression: Codec::Plain, chunking: Chunking::Fixed };
 /// Chunks of two blocks, the second of which is short.
-const LZ4: Sizes = Sizes { chunk_bytes: 68 << 10, segment_bytes: LARGE_SEGMENT, compression: Codec::Lz4 };
+const LZ4: Sizes =
+    Sizes { chunk_bytes: 68 << 10, segment_bytes: LARGE_SEGMENT, compression: Codec::Lz4, chunking: Chunking::Fixed };
+/// Chunks that end where their bytes say.
+const CDC: Sizes = Sizes { chunking: Chunking::FastCdc, ..SMALL };
 const ZSTD: Sizes = Sizes { compression: Codec::Zstd, ..SMALL };
 pub const LARGE: Sizes = Sizes { segment_bytes: LARGE_SEGMENT, ..SMALL };
 /// Chunks so small that an object has more of them than fit into one commit.
@@ -260,6 +265,24 @@ fn space() -> Vec<Scenario> {
         scenario("segments rolled and recycled", SMALL, 50, recycling()),
         scenario("segments compacted", SMALL, 50, compacting(10)),
         scenario("compressed segments compacted", ZSTD, 50, compressed_and_not()),
+        scenario(
+            "chunks of various lengths",
+            CDC,
+            40,
+            vec![
+                put("a", 1, 30_000),
+                put("b", 2, 20_000),
+                put("c", 1, 33_000),
+                Step::Delete(B, "a"),
+                Step::CollectAll,
+                Step::CreateUpload(B, "a"),
+                part(1, 1, 30_000),
+                part(2, 2, 9000),
+                Step::Complete(0, 1),
+                Step::Delete(B, "c"),
+                Step::CollectAll,
+            ],
+        ),
         scenario("compressed chunks overwritten", LZ4, 40, compressed_overwrites()),
         scenario(
             "large manifest",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use storage::Store;
+use storage::chunking::Chunking;
 use storage::chunks::ChunkStore;
 use storage::chunks::local::{LocalChunks, Threading};
 use storage::compress::Codec;
@@ -16,6 +17,7 @@ use storage::index::records::{Record, RemoteRecord};
 use storage::kv::memory::{MemoryKv, OnCommit};
 use storage::kv::{Family, Kv};
 use storage::remote::Remote;
+use storage::store::Limits;
 
 use super::audit::rows;
 use super::doubles::{BlindKv, Breakage, EagerKv, ForgottenChunks, LateDisk, Syncs};
@@ -30,6 +32,13 @@ pub struct Sizes {
     pub chunk_bytes: u32,
     pub segment_bytes: u32,
     pub compression: Codec,
+    pub chunking: Chunking,
+}
+
+impl Sizes {
+    fn limits(self) -> Limits {
+        Limits { chunking: self.chunking, ..compressing(self.chunk_bytes, self.compression) }
+    }
 }
 
 /// How a store ends before it is opened again.
@@ -154,7 +163,7 @@ impl World {
             Breakage::ForgottenChunks => (kv, Arc::new(ForgottenChunks(chunks))),
             _ => (kv, chunks),
         };
-        let store = Store::new(kv, chunks, compressing(self.sizes.chunk_bytes, self.sizes.compression))?;
+        let store = Store::new(kv, chunks, self.sizes.limits())?;
         let tier: Arc<dyn Remote> = Arc::<LoggedTier>::clone(&self.tier);
         store.set_remotes(BTreeMap::from([(TIER.to_owned(), tier)]));
         self.open = Some((Driver::new(store, self.state.clone()), local));
