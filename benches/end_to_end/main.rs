@@ -39,6 +39,7 @@
 mod access_log;
 mod ceiling;
 mod client;
+mod encryption;
 mod identities;
 mod limits;
 mod load;
@@ -104,6 +105,9 @@ async fn run(options: &Options) -> Result<Report> {
     }
     if options.wants(Workload::Website) {
         website::run(options, &mut report).await?;
+    }
+    if options.wants(Workload::Encryption) {
+        encryption::run(options, &mut report).await?;
     }
     report.print_marks();
     if let Some(path) = &options.json {

@@ -142,6 +142,8 @@ pub enum Workload {
     AccessLog,
     /// GET of 4 KiB pages of a website beside the same objects by S3
     Website,
+    /// PUT and GET of 1 MiB by SSE-S3 and SSE-KMS beside the same in the clear
+    Encryption,
 }
 
 /// An S3 operation of the matrix.
