@@ -14,12 +14,14 @@ use super::DataKey;
 /// Plain bytes of a frame; the last of a stream may have fewer.
 pub const FRAME_BYTES: u64 = 64 << 10;
 /// What sealing adds to a frame.
-pub const TAG_BYTES: u64 = 16;
+pub const TAG_BYTES: u64 = TAG as u64;
 /// What a stream begins with: version, kind of place, place, salt.
 pub const HEADER_BYTES: u64 = HEADER as u64;
 
 /// The same as a length in memory.
 const HEADER: usize = 10 + SALT_BYTES;
+/// As is this of [`TAG_BYTES`].
+const TAG: usize = 16;
 
 const SEALED_FRAME_BYTES: u64 = FRAME_BYTES + TAG_BYTES;
 const VERSION: u8 = 1;
@@ -168,7 +170,7 @@ impl Sealer {
         Self::with_salt(key, position, salt)
     }
 
-    fn with_salt(key: &DataKey, position: Position, salt: [u8; SALT_BYTES]) -> Result<Self, Broken> {
+    pub(super) fn with_salt(key: &DataKey, position: Position, salt: [u8; SALT_BYTES]) -> Result<Self, Broken> {
         let mut header = [VERSION; HEADER];
         header[1..10].copy_from_slice(&position.encode());
         header[10..].copy_from_slice(&salt);
@@ -217,15 +219,17 @@ impl Opener {
         Ok(Self { cipher: Cipher::derive(key, header).ok_or(Broken::Header)? })
     }
 
-    /// Opens the frame with this index.
+    /// Opens the frame with this index: from where it lies into memory of its own, so that nothing is copied before.
     ///
     /// # Errors
     /// If it is not that frame.
-    pub fn open(&self, mut frame: BytesMut, index: u64, last: bool) -> Result<Bytes, Broken> {
-        let opened = self.cipher.0.open_in_place(Cipher::nonce(index, last), Aad::empty(), &mut frame);
-        let length = opened.map_err(|_| Broken::Frame)?.len();
-        frame.truncate(length);
-        Ok(frame.freeze())
+    pub fn open(&self, frame: &[u8], index: u64, last: bool) -> Result<Bytes, Broken> {
+        let (sealed, tag) = frame.split_last_chunk::<TAG>().ok_or(Broken::Frame)?;
+        let mut plain = BytesMut::zeroed(sealed.len());
+        let nonce = Cipher::nonce(index, last);
+        let opened = self.cipher.0.open_separate_gather(nonce, Aad::empty(), sealed, tag, &mut plain);
+        opened.map_err(|_| Broken::Frame)?;
+        Ok(plain.freeze())
     }
 }
 
@@ -260,7 +264,7 @@ pub fn open_whole(key: &DataKey, position: Position, sealed: &[u8]) -> Result<By
     for index in 0..frames(length) {
         let taken = usize::try_from(frame_length(length, index)).unwrap_or(usize::MAX);
         let (frame, after) = rest.split_at_checked(taken).ok_or(Broken::Frame)?;
-        plain.extend_from_slice(&opener.open(BytesMut::from(frame), index, after.is_empty())?);
+        plain.extend_from_slice(&opener.open(frame, index, after.is_empty())?);
         rest = after;
     }
     Ok(plain.freeze())

@@ -108,11 +108,47 @@ struct Reading {
     end: u64,
 }
 
+/// Sealed bytes that have come and are not opened yet: less than a frame, and what came last.
+#[derive(Default)]
+struct Come {
+    pieces: VecDeque<Bytes>,
+    length: usize,
+}
+
+impl Come {
+    fn add(&mut self, piece: Bytes) {
+        self.length += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// The next bytes, if that many have come: where they lie, unless they came in several pieces.
+    fn take(&mut self, length: usize) -> Option<Bytes> {
+        self.length = self.length.checked_sub(length)?;
+        let first = self.pieces.front_mut()?;
+        if first.len() > length {
+            return Some(first.split_to(length));
+        }
+        if first.len() == length {
+            return self.pieces.pop_front();
+        }
+        let mut gathered = BytesMut::with_capacity(length);
+        while gathered.len() < length {
+            let piece = self.pieces.front_mut()?;
+            let part = piece.split_to(piece.len().min(length - gathered.len()));
+            gathered.extend_from_slice(&part);
+            if piece.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        Some(gathered.freeze())
+    }
+}
+
 /// Opens frames as they come: one range of the store's bytes, over one stream or several.
 pub(super) struct OpeningStream {
     source: DataStream,
     key: DataKey,
-    buffer: BytesMut,
+    come: Come,
     rest: VecDeque<Reading>,
     opener: Option<Opener>,
     /// Plain bytes to leave out before the range, and to give.
@@ -135,7 +171,7 @@ impl OpeningStream {
                 Ok(Some(bytes)) if bytes.is_empty() => {}
                 Ok(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
                 Ok(None) => match ready!(self.source.poll_next(cx)) {
-                    Some(Ok(bytes)) => self.buffer.extend_from_slice(&bytes),
+                    Some(Ok(bytes)) => self.come.add(bytes),
                     Some(Err(error)) => {
                         self.failed = true;
                         return Poll::Ready(Some(Err(error)));
@@ -160,20 +196,14 @@ impl OpeningStream {
             opener
         } else {
             let length = usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX);
-            if self.buffer.len() < length {
-                return Ok(None);
-            }
-            let header = self.buffer.split_to(length);
+            let Some(header) = self.come.take(length) else { return Ok(None) };
             self.opener.insert(Opener::new(&self.key, &header, reading.stream.position)?)
         };
         let length = frames::frame_length(reading.stream.plain, reading.next);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if self.buffer.len() < length {
-            return Ok(None);
-        }
-        let frame = self.buffer.split_to(length);
+        let Some(frame) = self.come.take(length) else { return Ok(None) };
         let last = reading.next + 1 == frames::frames(reading.stream.plain);
-        let mut opened = opener.open(frame, reading.next, last)?;
+        let mut opened = opener.open(&frame, reading.next, last)?;
         reading.next += 1;
         if reading.next == reading.end {
             self.rest.pop_front();
@@ -241,16 +271,8 @@ impl Objects {
                 let skip = range.start - first.stream.plain_start - first.next * FRAME_BYTES;
                 let source = reader.stream(stored).begin().await?;
                 let remaining = range.end - range.start;
-                let stream = OpeningStream {
-                    source,
-                    key,
-                    buffer: BytesMut::new(),
-                    rest,
-                    opener,
-                    skip,
-                    remaining,
-                    failed: false,
-                };
+                let stream =
+                    OpeningStream { source, key, come: Come::default(), rest, opener, skip, remaining, failed: false };
                 Ok(Some(ObjectBody::Stream(Box::new(ByteStream::opening(stream).begin().await?))))
             }
         }
@@ -303,7 +325,7 @@ fn open_small(key: &DataKey, size: u64, sealed: &Bytes, range: &Range<u64>) -> R
     let at = usize::try_from(HEADER_BYTES).unwrap_or(usize::MAX);
     let (header, frame) = sealed.split_at_checked(at).ok_or(Broken::Header).map_err(broken)?;
     let opener = Opener::new(key, header, Position::Whole).map_err(broken)?;
-    let bytes = opener.open(BytesMut::from(frame), 0, true).map_err(broken)?;
+    let bytes = opener.open(frame, 0, true).map_err(broken)?;
     if bytes.len() as u64 != size {
         return Err(broken(Broken::Frame).into());
     }

@@ -54,7 +54,7 @@ fn what_was_moved_is_not_opened() {
     let plain: Vec<u8> = (0..3 * FRAME_BYTES).map(|at| (at % 251) as u8).collect();
     let (header, frames) = sealed(&key(1), Position::Part(1), &plain);
     let opener = Opener::new(&key(1), &header, Position::Part(1)).expect("opens");
-    let opens = |opener: &Opener, frame: &Bytes, index, last| opener.open(BytesMut::from(&frame[..]), index, last);
+    let opens = |opener: &Opener, frame: &Bytes, index, last| opener.open(frame, index, last);
     for (index, frame) in frames.iter().enumerate() {
         let start = index * FRAME;
         let opened = opens(&opener, frame, index as u64, index == 2).expect("opens");
@@ -94,18 +94,18 @@ fn no_flipped_bit_is_served() {
         for bit in 0..frames[0].len() * 8 {
             let mut flipped = BytesMut::from(&frames[0][..]);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(opener.open(flipped, 0, true), Err(Broken::Frame), "frame {number}, bit {bit}");
+            assert_eq!(opener.open(&flipped, 0, true), Err(Broken::Frame), "frame {number}, bit {bit}");
         }
         for length in 0..frames[0].len() {
-            assert!(opener.open(BytesMut::from(&frames[0][..length]), 0, true).is_err(), "cut to {length}");
+            assert!(opener.open(&frames[0][..length], 0, true).is_err(), "cut to {length}");
         }
     }
     let (header, frames) = sealed(&key(3), Position::Whole, b"header");
     for bit in 0..header.len() * 8 {
         let mut flipped = header.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        let opened = Opener::new(&key(3), &flipped, Position::Whole)
-            .and_then(|opener| opener.open(BytesMut::from(&frames[0][..]), 0, true));
+        let opened =
+            Opener::new(&key(3), &flipped, Position::Whole).and_then(|opener| opener.open(&frames[0], 0, true));
         assert!(opened.is_err(), "bit {bit} of the header");
     }
 }
@@ -122,12 +122,12 @@ fn no_flipped_bit_of_a_full_frame_is_served() {
         let plain: Vec<u8> = (0..=250_u8).cycle().skip(number % 251).take(FRAME).collect();
         let last = number + 1 == FRAMES;
         let frame = sealer.seal(BytesMut::from(&plain[..]), last).expect("seals");
-        let opened = opener.open(BytesMut::from(&frame[..]), number as u64, last).expect("opens");
+        let opened = opener.open(&frame, number as u64, last).expect("opens");
         assert_eq!(opened, plain, "frame {number} as it was sealed");
         for bit in (number..frame.len() * 8).step_by(FRAMES) {
             let mut flipped = BytesMut::from(&frame[..]);
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let opened = opener.open(flipped, number as u64, last);
+            let opened = opener.open(&flipped, number as u64, last);
             assert_eq!(opened, Err(Broken::Frame), "frame {number}, bit {bit}");
             flips += 1;
         }
@@ -140,7 +140,7 @@ proptest! {
     fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256), index in any::<u64>()) {
         let (header, _) = sealed(&key(1), Position::Whole, b"x");
         let opener = Opener::new(&key(1), &header, Position::Whole).expect("opens");
-        prop_assert!(opener.open(BytesMut::from(&bytes[..]), index, true).is_err());
+        prop_assert!(opener.open(&bytes, index, true).is_err());
         prop_assert!(Opener::new(&key(1), &bytes, Position::Whole).is_err());
     }
 }
