@@ -10,6 +10,8 @@
 
 pub mod frames;
 pub mod keyring;
+#[cfg(test)]
+mod vectors;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;

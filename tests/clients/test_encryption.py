@@ -398,6 +398,54 @@ def test_nothing_is_read_from_the_disk(encrypting, s3, bucket):
     encrypting.start()
 
 
+def frames_of(process, length):
+    """Where the store keeps chunks of this length: files, and where the checksums of their blocks and their bytes lie."""
+    places = []
+    for path in pathlib.Path(process.data[0]).rglob("segment-*"):
+        content = path.read_bytes()
+        for start in range(0, len(content), 512):
+            if content[start : start + 4] == b"CFRM" and content[start + 12 : start + 16] == length.to_bytes(4, "little"):
+                blocks = -(-length // (64 * KIB))
+                places.append((path, start + 64, 4 * blocks + length))
+    return places
+
+
+def swap(first, second):
+    """Puts each of two chunks in the other's place, with checksums that are right."""
+    kept = []
+    for path, start, length in (first, second):
+        with path.open("rb") as file:
+            file.seek(start)
+            kept.append(file.read(length))
+    for (path, start, _), content in zip((second, first), kept):
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(content)
+
+
+@pytest.mark.parametrize("mode", ["s3", "kms", "customer"])
+def test_an_older_version_in_the_place_of_a_newer_is_not_served(encrypting, s3, bucket, mode):
+    write, read = MODES[mode]
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    # A length that no other object has.
+    length = 100_000 + secrets.randbelow(20_000)
+    bodies = [os.urandom(length) for _ in range(2)]
+    versions = [s3.put_object(Bucket=bucket, Key="k", Body=body, **write)["VersionId"] for body in bodies]
+    encrypting.terminate()
+    # What a stream adds: its header, and a tag for each of two frames.
+    first, second = frames_of(encrypting, length + 42 + 2 * 16)
+    swap(first, second)
+    encrypting.start()
+    for version, options in itertools.product(versions, ({}, {"Range": f"bytes={length - 10}-"})):
+        refused("InternalError", s3.get_object, Bucket=bucket, Key="k", VersionId=version, **read, **options)
+    assert b"a frame of the sealed data does not open" in encrypting.log.read_bytes()
+    encrypting.terminate()
+    swap(first, second)
+    encrypting.start()
+    for version, body in zip(versions, bodies):
+        assert s3.get_object(Bucket=bucket, Key="k", VersionId=version, **read)["Body"].read() == body
+
+
 def test_a_lost_key_makes_its_objects_unreadable_and_no_others(encrypting, s3, bucket):
     for key in ("key-1", "key-2"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"data", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
