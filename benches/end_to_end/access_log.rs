@@ -20,7 +20,7 @@ const LOG: &str = "cairn-bench-log";
 const SIZE: Size = Size(4096);
 const OBJECTS: u64 = 2_000;
 /// Turns of each side for a number of connections.
-const TURNS: u32 = 8;
+const TURNS: usize = 8;
 /// What throughput with logging is to be of that without, at least.
 const MARK: f64 = 0.95;
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -50,8 +50,10 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
             Side::new("plain", replay(&target, PLAIN, &noise)?),
             Side::new("logged", replay(&target, LOGGED, &noise)?),
         ];
-        for _ in 0..TURNS {
-            for side in &mut sides {
+        for turn in 0..TURNS {
+            // Who begins changes, so that neither always meets what the other left behind.
+            for index in [turn % 2, 1 - turn % 2] {
+                let side = &mut sides[index];
                 let tally = side.turn(&target, connections, &noise, options.cell_time() / 2).await?;
                 report.add_errors(tally.errors);
             }
@@ -65,7 +67,8 @@ fn keys(bucket: &str) -> Keys {
     Keys::Scattered(format!("/{bucket}/"))
 }
 
-/// Has requests to one of the buckets logged into the third.
+/// Has requests to one of the buckets logged into the third. What a bucket's settings are is not looked up while it never
+/// had any: the plain one gets some that change no GET, so that the two differ in their logging alone.
 async fn switch_on(target: &Target) -> Result<()> {
     let policy = format!(
         r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{{"Service":"logging.s3.amazonaws.com"}},"Action":"s3:PutObject","Resource":"arn:aws:s3:::{LOG}/*"}}}}"#
@@ -73,7 +76,10 @@ async fn switch_on(target: &Target) -> Result<()> {
     let logging = format!(
         "<BucketLoggingStatus xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LoggingEnabled><TargetBucket>{LOG}</TargetBucket><TargetPrefix/></LoggingEnabled></BucketLoggingStatus>"
     );
-    for (bucket, what, body) in [(LOG, "policy", policy), (LOGGED, "logging", logging)] {
+    let block = "<PublicAccessBlockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+    let settings =
+        [(LOG, "policy", policy), (LOGGED, "logging", logging), (PLAIN, "publicAccessBlock", block.to_owned())];
+    for (bucket, what, body) in settings {
         let (status, answer) = target.call("PUT", &format!("/{bucket}"), &[(what, "")], body.as_bytes()).await?;
         if !matches!(status, 200 | 204) {
             return Err(format!("the {what} was answered {status}: {}", String::from_utf8_lossy(&answer)).into());
