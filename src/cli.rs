@@ -1,6 +1,7 @@
 //! The command line. `cairn --help` is the first page of the manual, so its texts are written for newcomers.
 
 mod audit;
+mod backup;
 mod banner;
 mod bucket;
 mod check;
@@ -73,6 +74,10 @@ enum Command {
     /// Ask a running server whether it is ready: exit code 0 if it is, 1 if not
     Health(health::HealthArgs),
     Doctor(doctor::DoctorArgs),
+    /// Take and list backups of the index
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreArgs),
     /// See and steer the delivery of events
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -113,6 +118,8 @@ where
         Command::Bucket(command) => bucket::run(command),
         Command::Health(args) => health::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Backup(command) => backup::run(command),
+        Command::Restore(args) => backup::restore(args),
         Command::Events(command) => events::run(command),
         Command::Lifecycle(command) => lifecycle::run(command),
         Command::Scrub(command) => scrub::run(command),

@@ -3,6 +3,7 @@
 //!
 //! `deploy/config.toml` documents every key; `tests/config.rs` holds the two together.
 
+mod backup;
 mod delivery;
 mod encryption;
 mod events;
@@ -13,6 +14,7 @@ mod raw;
 mod tiers;
 mod website;
 
+pub use backup::BackupConfig;
 pub use delivery::{DeliveryConfig, OnRemoved};
 pub use encryption::EncryptionConfig;
 pub use events::{MAX_EVENT_TARGETS, RawEventTarget, event_target, event_target_of_json};
@@ -20,8 +22,8 @@ pub use identity::{AuditConfig, IdentityConfig};
 pub use layers::{Environment, Layers, Origin};
 pub use quantity::{ByteSize, parse_duration};
 pub use raw::{
-    Key, List, Pairs, RawAccount, RawAudit, RawConfig, RawEvents, RawIdentity, RawLog, RawServer, RawStorage, RawTls,
-    RawWebsite, Scalar, keys, sections,
+    Key, List, Pairs, RawAccount, RawAudit, RawBackup, RawConfig, RawEvents, RawIdentity, RawLog, RawServer,
+    RawStorage, RawTls, RawWebsite, Scalar, keys, sections,
 };
 pub use tiers::RawTier;
 pub use website::WebsiteConfig;
@@ -65,6 +67,8 @@ pub struct Config {
     pub server: ServerConfig,
     pub website: WebsiteConfig,
     pub storage: StorageConfig,
+    /// Backups of the index.
+    pub backup: BackupConfig,
     /// TLS on the S3 listener; plain HTTP without it.
     pub tls: Option<TlsConfig>,
     pub log: LogConfig,
@@ -187,6 +191,7 @@ impl Config {
             website: website::website(layers, &server)?,
             server,
             storage: storage(layers)?,
+            backup: backup::backup(layers)?,
             tls: tls(layers)?,
             log: log(layers)?,
             identity: identity::identity(layers)?,

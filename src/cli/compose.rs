@@ -11,7 +11,7 @@ use super::Failure;
 use super::audit::AuditSinks;
 use super::serve::{Composed, Parts};
 use crate::accounts::Accounts;
-use crate::config::{Config, EncryptionConfig, StorageConfig, event_target_of_json};
+use crate::config::{BackupConfig, Config, EncryptionConfig, StorageConfig, event_target_of_json};
 use crate::encryption::keyring::Keyring;
 use crate::event_targets::{EventTargets, Makers};
 use crate::identity::{Identities, Sealer, ServerKey, Sts};
@@ -24,6 +24,7 @@ use crate::server::{Entrance, Peer, Stage, health_response};
 use crate::telemetry::metrics::Metrics;
 use crate::tiers::Tiers;
 use crate::workers::access_logs::AccessLogsWorker;
+use crate::workers::backup::{BackupWorker, Schedule};
 use crate::workers::compaction::CompactionWorker;
 use crate::workers::events::EventDelivery;
 use crate::workers::garbage::GarbageWorker;
@@ -67,6 +68,7 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
     let lifecycle = start_lifecycle(&objects, config.lifecycle.calendar, &access_log, &metrics);
     let tiering = start_tiering(&objects, &metrics).await?;
     let scrub = start_scrub(&objects, &config.storage, &metrics);
+    let backup = start_backup(&objects, config.backup.clone(), &metrics);
     let options = ProtocolOptions {
         domains: config.server.domains.clone(),
         website_domains: config.website.domains.clone(),
@@ -93,6 +95,9 @@ pub async fn compose(parts: Parts) -> Result<Composed<Front>, Failure> {
         lifecycle.stop().await;
         tiering.stop().await;
         scrub.stop().await;
+        if let Some(backup) = backup {
+            backup.stop().await;
+        }
         compaction.stop().await;
         garbage.stop().await;
         sessions.stop().await;
@@ -175,6 +180,14 @@ fn start_scrub(objects: &Objects, config: &StorageConfig, metrics: &Metrics) -> 
     let busy = Arc::new(move || requests.requests_in_flight() > 0);
     let pace = scrub::Pace { rate: config.scrub_rate.0, interval: config.scrub_interval, busy };
     ScrubWorker::start(objects.store(), objects.scrub_progress(), pace)
+}
+
+fn start_backup(objects: &Objects, config: BackupConfig, metrics: &Metrics) -> Option<BackupWorker> {
+    let BackupConfig { directory, interval, keep } = config;
+    let progress = Arc::clone(objects.backup_progress());
+    metrics.add_source(move || progress.gauges());
+    let schedule = Schedule { directory: directory?, interval, keep };
+    Some(BackupWorker::start(objects.store(), objects.backup_progress(), schedule))
 }
 
 /// The operations, with the keyring if one is configured; then no core dump is made that would hold its keys.

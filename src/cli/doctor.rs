@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -54,15 +54,7 @@ struct Tally {
 }
 
 pub(super) fn run(args: DoctorArgs) -> Result<(), Failure> {
-    let mut flags = RawConfig::default();
-    flags.storage.data = Some(List(args.data));
-    let layers = Layers::gather(flags, &Environment::of_process()?, args.config.as_deref())?;
-    let options = store_options(&Config::storage(&layers)?)?;
-    for directory in &options.data {
-        if !directory.join("cairn-format").is_file() {
-            return Err(format!("{} is no data directory of cairn: nothing was changed", directory.display()).into());
-        }
-    }
+    let options = stopped_store(args.data, args.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let repair = args.rebuild_chunk_index;
@@ -79,6 +71,20 @@ pub(super) fn run(args: DoctorArgs) -> Result<(), Failure> {
         tokio::task::spawn_blocking(move || drop(store)).await?;
         outcome
     })
+}
+
+/// The options of a stopped server's store, which must be there.
+pub(super) fn stopped_store(data: Vec<String>, config: Option<&Path>) -> Result<StoreOptions, Failure> {
+    let mut flags = RawConfig::default();
+    flags.storage.data = Some(List(data));
+    let layers = Layers::gather(flags, &Environment::of_process()?, config)?;
+    let options = store_options(&Config::storage(&layers)?)?;
+    for directory in &options.data {
+        if !directory.join("cairn-format").is_file() {
+            return Err(format!("{} is no data directory of cairn: nothing was changed", directory.display()).into());
+        }
+    }
+    Ok(options)
 }
 
 /// Opens the store; for a repair also one whose chunk index lost files.
@@ -110,7 +116,7 @@ fn explained(options: &StoreOptions, error: StoreError) -> Failure {
     format!("{error}\n{}\n{advice}", lost.join("\n")).into()
 }
 
-async fn examine(store: &Arc<Store>, read: bool, list_all: bool) -> Result<(), Failure> {
+pub(super) async fn examine(store: &Arc<Store>, read: bool, list_all: bool) -> Result<(), Failure> {
     let depth = if read { Depth::Everything } else { Depth::Frames };
     let (mut tallies, mut listed, mut unlisted) = (BTreeMap::<String, Tally>::new(), 0, 0);
     let mut failed = None;

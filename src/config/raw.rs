@@ -17,6 +17,7 @@ pub struct RawConfig {
     pub website: RawWebsite,
     pub encryption: RawEncryption,
     pub storage: RawStorage,
+    pub backup: RawBackup,
     pub tls: RawTls,
     pub log: RawLog,
     pub identity: RawIdentity,
@@ -62,6 +63,14 @@ pub struct RawStorage {
     pub compression: Option<Scalar>,
     pub scrub_rate: Option<Scalar>,
     pub scrub_interval: Option<Scalar>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBackup {
+    pub directory: Option<Scalar>,
+    pub interval: Option<Scalar>,
+    pub keep: Option<Scalar>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -288,6 +297,7 @@ pub fn keys() -> Vec<Key> {
         ("website", field_names::<RawWebsite>()),
         ("encryption", field_names::<RawEncryption>()),
         ("storage", field_names::<RawStorage>()),
+        ("backup", field_names::<RawBackup>()),
         ("tls", field_names::<RawTls>()),
         ("log", field_names::<RawLog>()),
         ("identity", field_names::<RawIdentity>()),

@@ -9,6 +9,7 @@ mod access_log;
 mod annotation_payload;
 mod annotations;
 mod append;
+mod backup;
 mod body;
 mod bucket;
 mod bucket_storage;
@@ -45,6 +46,7 @@ pub use access::{BucketAccess, BucketPolicy, NewBucketAccess, Ownership, StoredP
 pub use access_log::{AccessLog, AccessLogFigures, LogOrigin, LoggedLines};
 pub use annotations::{Annotated, AnnotationChange, AnnotationPage, ListAnnotations, NewAnnotation};
 pub use append::AppendObject;
+pub use backup::{BackupProgress, BackupState, backup_name};
 pub use body::{Body, Integrity, ReadTrailer};
 pub use bucket::{BucketCreated, BucketPage, ListBuckets};
 pub use bucket_storage::BucketStorage;
@@ -114,6 +116,7 @@ pub struct Objects {
     lifecycles: Arc<lifecycle::LifecycleCache>,
     lifecycle_progress: Arc<Progress>,
     scrubbing: Arc<ScrubProgress>,
+    backups: Arc<BackupProgress>,
     /// What decides about access to a bucket of which nobody has set anything.
     no_access_settings: Arc<BucketAccess>,
     no_notification: Arc<Configuration>,
@@ -146,6 +149,7 @@ impl Objects {
             lifecycles: Arc::new(lifecycle::cache()),
             lifecycle_progress: Arc::default(),
             scrubbing: Arc::default(),
+            backups: Arc::default(),
             no_access_settings: Arc::default(),
             no_notification: Arc::default(),
             default_retentions: Arc::new(object_lock::cache()),

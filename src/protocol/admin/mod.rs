@@ -7,12 +7,14 @@
 //! | `quotas` | buckets' quotas and usage |
 //! | `event_targets` | where events can go |
 //! | `lifecycle` | what lifecycle rules did, will do, and why |
+//! | `backup` | backups of the index, and one now |
 //! | `scrub` | what scrubbing found, and a pass now |
 //! | `events` | how they are delivered, sending again, dead letters |
 //!
 //! No bucket can be named `_admin`, so nothing of S3 is hidden by it. Actions are `cairn:…`, named in policies of users
 //! and roles like those of other services, with the bucket's ARN as their resource or `*`. Bucket policies have no say.
 
+mod backup;
 mod bucket_storage;
 mod event_targets;
 mod events;

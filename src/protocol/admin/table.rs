@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, bucket_storage, event_targets, events, lifecycle, quotas, scrub};
+use super::{Call, backup, bucket_storage, event_targets, events, lifecycle, quotas, scrub};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -57,6 +57,8 @@ endpoints! {
     POST "buckets/{bucket}/lifecycle/preview" PreviewLifecycle, OwnerToo: lifecycle::preview;
     GET "lifecycle" GetLifecycle, Operator: lifecycle::status;
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
+    GET "backup" GetBackup, Operator: backup::status;
+    POST "backup" StartBackup, Operator: backup::start;
     GET "scrub" GetScrub, Operator: scrub::status;
     POST "scrub" StartScrub, Operator: scrub::start;
     GET "scrub/damages" ListScrubDamages, Operator: scrub::damages;

@@ -4,6 +4,7 @@
 //! the real file system, [`uring`] the same with reads through io_uring, [`sim`] one that loses, tears and fails what
 //! was not synced.
 
+pub mod backup_directory;
 pub mod blocking;
 pub mod buffer;
 pub mod data_directory;

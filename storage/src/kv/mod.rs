@@ -11,11 +11,12 @@ pub mod rocks;
 mod verify;
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 
 /// Rows in one batch: checks, limits, puts, deletes, adds and appends together.
 pub const MAX_BATCH_ROWS: usize = 1_000;
@@ -281,6 +282,12 @@ pub trait Kv: Send + Sync + 'static {
 
     /// Commits a batch. Resolves only once the outcome is durable. Dropping the future does not undo the commit.
     fn commit(&self, batch: Batch) -> CommitFuture;
+
+    /// Writes what is committed by now to a new directory at `path`, from where the engine can be opened, while commits
+    /// go on. Waits for the disk. Engines that are not files cannot.
+    fn checkpoint(&self, path: &Path) -> Result<()> {
+        Err(StoreError::Index(format!("this engine cannot be copied to {}", path.display())))
+    }
 
     /// Figures for metrics: name without prefix, help, value.
     fn gauges(&self) -> Vec<(&'static str, &'static str, f64)>;

@@ -14,6 +14,8 @@
 mod access_logs;
 mod annotations;
 mod append;
+#[cfg(feature = "rocks")]
+mod backup;
 mod buckets;
 mod commit;
 mod identities;
@@ -131,7 +133,7 @@ pub struct Store {
     received: AtomicU64,
     limits: Limits,
     /// Locked until the store is dropped, after the engines.
-    _directories: Vec<DataDirectory>,
+    directories: Vec<DataDirectory>,
 }
 
 impl Store {
@@ -166,7 +168,7 @@ impl Store {
             received: AtomicU64::new(0),
             buffers: Arc::new(Semaphore::new(limits.buffer_bytes / BUFFER_UNIT)),
             limits,
-            _directories: directories,
+            directories,
         }))
     }
 

@@ -44,9 +44,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_to_repair(options: StoreOptions) -> Result<Arc<Self>> {
+        Self::open_repairing(options, false)
+    }
+
+    pub(super) fn open_repairing(options: StoreOptions, is_first_new: bool) -> Result<Arc<Self>> {
         let folders: Vec<PathBuf> = options.data.iter().map(|data| data.join("segments")).collect();
         Self::open_with(options, move |kv| {
             let mut used = segments_in_use(kv)?;
+            used.retain(|one| one.drive != 0 || !is_first_new);
             for (drive, folder) in (0..).zip(&folders) {
                 for segment in crate::disk::data_directory::segment_numbers(folder)? {
                     if !used.iter().any(|one| (one.drive, one.segment) == (drive, segment)) {

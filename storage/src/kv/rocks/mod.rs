@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, DB, ErrorKind, FlushOptions, ReadOptions, WriteBatch};
 use rocksdb::{WriteOptions, properties};
 
@@ -308,6 +309,14 @@ impl Kv for RocksKv {
 
     fn commit(&self, batch: Batch) -> CommitFuture {
         self.committer.commit(batch)
+    }
+
+    fn checkpoint(&self, path: &Path) -> Result<()> {
+        let taken = Checkpoint::new(&self.database.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        taken.map_err(|error| {
+            let text = error.to_string();
+            if no_space(&text) { StoreError::Full(text) } else { StoreError::Index(text) }
+        })
     }
 
     fn gauges(&self) -> Vec<(&'static str, &'static str, f64)> {
