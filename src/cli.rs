@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod compose;
 mod doctor;
+mod drives;
 mod events;
 mod health;
 mod iam;
@@ -78,6 +79,9 @@ enum Command {
     #[command(subcommand)]
     Backup(backup::BackupCommand),
     Restore(backup::RestoreArgs),
+    /// See how the drives are
+    #[command(subcommand)]
+    Drives(drives::DrivesCommand),
     /// See and steer the delivery of events
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -120,6 +124,7 @@ where
         Command::Doctor(args) => doctor::run(args),
         Command::Backup(command) => backup::run(command),
         Command::Restore(args) => backup::restore(args),
+        Command::Drives(command) => drives::run(command),
         Command::Events(command) => events::run(command),
         Command::Lifecycle(command) => lifecycle::run(command),
         Command::Scrub(command) => scrub::run(command),

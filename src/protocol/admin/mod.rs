@@ -8,6 +8,7 @@
 //! | `event_targets` | where events can go |
 //! | `lifecycle` | what lifecycle rules did, will do, and why |
 //! | `backup` | backups of the index, and one now |
+//! | `drives` | the drives that chunks lie on |
 //! | `scrub` | what scrubbing found, and a pass now |
 //! | `events` | how they are delivered, sending again, dead letters |
 //!
@@ -16,6 +17,7 @@
 
 mod backup;
 mod bucket_storage;
+mod drives;
 mod event_targets;
 mod events;
 mod lifecycle;

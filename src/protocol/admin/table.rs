@@ -5,7 +5,7 @@ use std::pin::Pin;
 use http::Method;
 use serde_json::Value;
 
-use super::{Call, backup, bucket_storage, event_targets, events, lifecycle, quotas, scrub};
+use super::{Call, backup, bucket_storage, drives, event_targets, events, lifecycle, quotas, scrub};
 use crate::protocol::authz::Administers;
 use crate::protocol::error::Result;
 
@@ -59,6 +59,8 @@ endpoints! {
     GET "buckets/{bucket}/usage" GetBucketUsage, OwnerToo: quotas::usage;
     GET "backup" GetBackup, Operator: backup::status;
     POST "backup" StartBackup, Operator: backup::start;
+    GET "drives" GetDrives, Operator: drives::list;
+    POST "drives/{name}/unfence" UnfenceDrive, Operator: drives::unfence;
     GET "scrub" GetScrub, Operator: scrub::status;
     POST "scrub" StartScrub, Operator: scrub::start;
     GET "scrub/damages" ListScrubDamages, Operator: scrub::damages;

@@ -3,21 +3,21 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use rustix::io::Errno;
 
-use crate::chunks::SegmentUse;
 use crate::chunks::identity::{Expectation, Identity};
 use crate::chunks::local::{FatalHook, Threading};
 use crate::chunks::preparer::Supply;
 use crate::chunks::recover;
 use crate::chunks::segment::{Change, Phase, Role, Segment};
+use crate::chunks::{DriveState, Fence, SegmentUse};
 use crate::disk::{Disk, Space};
 use crate::error::{Result, StoreError};
-use crate::types::Place;
+use crate::types::{Place, Timestamp};
 
 /// What a drive is told when it is opened.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,7 @@ pub struct Stats {
     pub segments_recycled: AtomicU64,
     pub segments_removed: AtomicU64,
     pub damaged_reads: AtomicU64,
+    pub read_errors: AtomicU64,
 }
 
 /// A drive.
@@ -62,7 +63,12 @@ pub struct Drive {
     segments: RwLock<HashMap<u32, Arc<Segment>>>,
     /// Segments that the index names and that are not there.
     lost: HashSet<u32>,
-    failed: OnceLock<String>,
+    /// Set by the first failed write or sync, for good.
+    failed: OnceLock<Fence>,
+    /// Set by a failed read, where another drive can take what is new.
+    suspect: Mutex<Option<Fence>>,
+    /// How many drives of the store take new data.
+    healthy: Arc<AtomicUsize>,
     on_fatal: FatalHook,
     space: Mutex<Space>,
 }
@@ -79,7 +85,7 @@ impl Drive {
         identity: Identity,
         disk: Arc<dyn Disk>,
         settings: DriveSettings,
-        on_fatal: FatalHook,
+        (on_fatal, healthy): (FatalHook, Arc<AtomicUsize>),
         live: &[SegmentUse],
     ) -> Result<(Arc<Self>, Resume)> {
         let expected = if live.is_empty() { Expectation::MayBeNew } else { Expectation::HoldsData };
@@ -100,6 +106,8 @@ impl Drive {
             segments: RwLock::new(found.segments),
             lost: found.lost,
             failed: OnceLock::new(),
+            suspect: Mutex::default(),
+            healthy,
             on_fatal,
             space: Mutex::new(space),
         };
@@ -168,25 +176,95 @@ impl Drive {
     }
 
     /// The one place that ends the service of a failing disk: after a failed sync or write nobody knows what is on
-    /// the disk, and asking again would lie. In production the hook ends the process; where it returns, every later
-    /// write is refused and reads go on.
+    /// the disk, and asking again would lie. The hook ends the process where this was the only drive; where it returns,
+    /// every later write is refused and reads go on.
     pub fn fatal_io(&self, doing: &str, error: &io::Error) -> StoreError {
         let message = format!("drive {}: {error} while {doing}", self.number);
-        if self.failed.set(message.clone()).is_ok() {
-            tracing::error!(%message, "the disk failed: no further writes");
-            (self.on_fatal)(&message);
+        let fence = Fence { reason: message.clone(), since: Timestamp::now(), until_restart: true };
+        {
+            let suspect = self.suspect.lock();
+            if self.failed.set(fence).is_ok() {
+                tracing::error!(%message, "the drive failed: no further writes to it");
+                if suspect.is_none() {
+                    self.healthy.fetch_sub(1, Ordering::Relaxed);
+                }
+                drop(suspect);
+                (self.on_fatal)(&message);
+            }
         }
         let _supply = self.supply.lock();
         self.supply_changed.notify_all();
         StoreError::Io(io::Error::new(error.kind(), message))
     }
 
-    /// Refuses a drive that has failed.
+    /// What an error of a read means: the drive takes no new data, if another one can. A single drive goes on: one bad
+    /// sector is no reason to stop.
+    pub fn failed_read(&self, error: &io::Error) -> StoreError {
+        let message = format!("drive {}: {error} while reading", self.number);
+        self.stats.read_errors.fetch_add(1, Ordering::Relaxed);
+        let mut suspect = self.suspect.lock();
+        if suspect.is_none() && self.failed.get().is_none() {
+            let another = |healthy: usize| (healthy > 1).then(|| healthy - 1);
+            if self.healthy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, another).is_ok() {
+                tracing::error!(%message, "the drive failed: it takes no new data");
+                *suspect = Some(Fence { reason: message.clone(), since: Timestamp::now(), until_restart: false });
+            } else {
+                tracing::error!(%message, "the drive failed; no other one could take new data");
+            }
+        }
+        StoreError::Io(io::Error::new(error.kind(), message))
+    }
+
+    /// Why it takes no new data, if it does not.
+    pub fn fence(&self) -> Option<Fence> {
+        self.failed.get().cloned().or_else(|| self.suspect.lock().clone())
+    }
+
+    /// Lets the drive take new data again; `false` if nothing is in its way.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] if it failed to write.
+    pub fn unfence(&self) -> Result<bool> {
+        let mut suspect = self.suspect.lock();
+        if let Some(fence) = self.failed.get() {
+            return Err(StoreError::Open(format!("only a restart lets it take new data again: {}", fence.reason)));
+        }
+        if suspect.take().is_none() {
+            return Ok(false);
+        }
+        self.healthy.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(drive = self.number, "the drive takes new data again");
+        Ok(true)
+    }
+
+    /// How it is.
+    pub fn state(&self) -> DriveState {
+        let space = self.space();
+        DriveState {
+            number: self.number,
+            free_bytes: space.free,
+            total_bytes: space.total,
+            room_bytes: self.room(),
+            live_bytes: self.segments().iter().map(|segment| segment.live_bytes()).sum(),
+            read_errors: self.stats.read_errors.load(Ordering::Relaxed),
+            fence: self.fence(),
+        }
+    }
+
+    /// Refuses new data for a drive that is fenced.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] with what happened.
+    pub fn check_fence(&self) -> Result<()> {
+        self.fence().map_or(Ok(()), |fence| Err(StoreError::Io(io::Error::other(fence.reason))))
+    }
+
+    /// Refuses a drive that has failed to write.
     ///
     /// # Errors
     /// [`StoreError::Io`] with what happened.
     pub fn check(&self) -> Result<()> {
-        self.failed.get().map_or(Ok(()), |message| Err(StoreError::Io(io::Error::other(message.clone()))))
+        self.failed.get().map_or(Ok(()), |fence| Err(StoreError::Io(io::Error::other(fence.reason.clone()))))
     }
 
     /// Asks the file system for its room.
@@ -205,7 +283,7 @@ impl Drive {
 
     /// Bytes that new chunks can take: what is left in segments, and segments that could still be made.
     pub fn room(&self) -> u64 {
-        if self.failed.get().is_some() {
+        if self.fence().is_some() {
             return 0;
         }
         let segment = u64::from(self.settings.segment_bytes);
@@ -220,7 +298,7 @@ impl Drive {
     /// [`StoreError::Full`] when no segment has room, or when the free space is below half of the reserve: that half
     /// is for the index, which has to record deletions.
     pub fn admit(&self) -> Result<()> {
-        self.check()?;
+        self.check_fence()?;
         let space = self.space();
         if space.free < self.settings.reserve_bytes / 2
             || self.room() < ADMITTED_BYTES.min(u64::from(self.settings.segment_bytes) / 4)

@@ -64,6 +64,12 @@ pub fn gauges(drives: &[&Drive], queued_writes: usize, queued_reads: usize) -> V
         ("chunks_segments_recycled_total", "Segments recycled", sum(|stats| &stats.segments_recycled)),
         ("chunks_segments_removed_total", "Segments removed", sum(|stats| &stats.segments_removed)),
         ("chunks_damaged_reads_total", "Reads that found damage", sum(|stats| &stats.damaged_reads)),
+        ("chunks_read_errors_total", "Reads that a drive failed", sum(|stats| &stats.read_errors)),
+        (
+            "chunks_drives_fenced",
+            "Drives that take no new data because they failed",
+            figure(drives.iter().filter(|drive| drive.fence().is_some()).count() as u64),
+        ),
         (
             "chunks_direct_io",
             "Drives that bypass the page cache",

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -18,14 +18,15 @@ use crate::chunks::drive::{Drive, DriveSettings, MissingSegment, ReadGuard};
 use crate::chunks::identity::Identity;
 use crate::chunks::segment::{DATA_START, Role, SLOT_BYTES, Segment};
 use crate::chunks::writer::{Queue, Request, Writer};
-use crate::chunks::{ChunkFuture, ChunkStore, SegmentState, SegmentUse, Written, gauges, reader, recover};
+use crate::chunks::{ChunkFuture, ChunkStore, DriveState, SegmentState, SegmentUse, Written, gauges, reader, recover};
 use crate::disk::buffer::BufferPool;
 use crate::disk::{Disk, Engine};
 use crate::error::{Corruption, Result, StoreError};
 use crate::pool::WorkerPool;
 use crate::types::{ChunkId, Place};
 
-/// Called once when a drive fails for good, with what happened. Production logs it and ends the process.
+/// Called once when a drive fails to write, with what happened. Production ends the process if it is the only drive;
+/// of several, the others go on.
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Memory kept for reuse by reads, in bytes.
@@ -72,10 +73,14 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// Options with the defaults, for production: a failing drive aborts the process.
+    /// Options with the defaults, for production: a failing drive aborts the process if it is the only one.
     #[must_use]
     pub fn new(drives: Vec<Arc<dyn Disk>>, store_id: [u8; 16]) -> Self {
-        let on_fatal: FatalHook = Arc::new(|message| {
+        let is_alone = drives.len() == 1;
+        let on_fatal: FatalHook = Arc::new(move |message| {
+            if !is_alone {
+                return;
+            }
             tracing::error!(
                 message,
                 "a drive failed: ending the process, so that nothing is acknowledged that is not stored"
@@ -158,14 +163,15 @@ impl LocalChunks {
             );
             return Err(StoreError::Open(message));
         }
+        let healthy = Arc::new(AtomicUsize::new(options.drives.len()));
         let mut lanes = Vec::new();
         let mut writers = Vec::new();
         for (number, disk) in (0u16..).zip(&options.drives) {
             let identity = Identity { store_id: options.store_id, drive: number };
             let live: Vec<SegmentUse> = live.iter().filter(|used| used.drive == number).copied().collect();
             let settings = options.settings(&**disk)?;
-            let (drive, resume) =
-                Drive::open(identity, Arc::clone(disk), settings, Arc::clone(&options.on_fatal), &live)?;
+            let failing = (Arc::clone(&options.on_fatal), Arc::clone(&healthy));
+            let (drive, resume) = Drive::open(identity, Arc::clone(disk), settings, failing, &live)?;
             let mut writer = Some(Writer::new(Arc::clone(&drive), resume));
             if options.threading == Threading::Threads {
                 writers.extend(writer.take());
@@ -408,7 +414,7 @@ impl Core {
 
 impl Lane {
     async fn write(&self, id: ChunkId, body: &Body) -> Result<Written> {
-        self.drive.check()?;
+        self.drive.check_fence()?;
         let slot = self.queue.slot(body.layout().occupied()).await?;
         let (answer, receiver) = oneshot::channel();
         let request = Request { id, body: body.clone(), answer, slot: Some(slot) };
@@ -496,6 +502,14 @@ impl ChunkStore for LocalChunks {
                 }
             }
         })
+    }
+
+    fn drives(&self) -> Vec<DriveState> {
+        self.core.lanes.iter().map(|lane| lane.drive.state()).collect()
+    }
+
+    fn unfence(&self, drive: u16) -> Result<bool> {
+        self.core.lanes.get(usize::from(drive)).map_or(Ok(false), |lane| lane.drive.unfence())
     }
 
     fn admit(&self) -> Result<()> {

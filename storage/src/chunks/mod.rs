@@ -28,7 +28,7 @@ use bytes::Bytes;
 
 use crate::chunks::body::Body;
 use crate::error::Result;
-use crate::types::{ChunkId, Place};
+use crate::types::{ChunkId, Place, Timestamp};
 
 /// An asynchronous answer of the chunk store.
 pub type ChunkFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -77,6 +77,37 @@ impl SegmentState {
     pub fn key(&self) -> (u16, u32, u32) {
         (self.drive, self.segment, self.epoch)
     }
+}
+
+/// A drive, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriveState {
+    /// Its number, counted from 0 in the order of the data directories.
+    pub number: u16,
+    /// Free bytes of its file system.
+    pub free_bytes: u64,
+    /// Bytes of its file system.
+    pub total_bytes: u64,
+    /// Bytes that new chunks can take; none while it is fenced.
+    pub room_bytes: u64,
+    /// Bytes of live frames.
+    pub live_bytes: u64,
+    /// Reads that the drive failed.
+    pub read_errors: u64,
+    /// Why it takes no new data, if it does not.
+    pub fence: Option<Fence>,
+}
+
+/// Why a drive takes no new data. What lies on it is still read where it can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// What failed.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+    /// Whether only the next start lifts it: after a failed write or sync nobody knows what is on the drive until its
+    /// segments are recovered.
+    pub until_restart: bool,
 }
 
 /// Where chunks are kept. [`contract`] holds what every implementation must do.
@@ -131,6 +162,17 @@ pub trait ChunkStore: Send + Sync + 'static {
     /// whose header is damaged is missing. [`crate::StoreError::Conflict`] when the use has ended.
     fn frames(&self, _segment: SegmentState) -> ChunkFuture<Vec<(ChunkId, Place)>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// The drives, where there are any.
+    fn drives(&self) -> Vec<DriveState> {
+        Vec::new()
+    }
+
+    /// Lets a drive take new data again that failed to read. `false` if there is no such drive, or it is not fenced;
+    /// [`crate::StoreError::Open`] if only a restart helps.
+    fn unfence(&self, _drive: u16) -> Result<bool> {
+        Ok(false)
     }
 
     /// Whether there is room for new data: an error says why not.

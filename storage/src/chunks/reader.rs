@@ -152,7 +152,7 @@ pub fn read_body(guard: &ReadGuard, buffers: &Arc<BufferPool>, id: ChunkId, plac
 fn refused(failure: Failure, guard: &ReadGuard, id: ChunkId, place: Place) -> StoreError {
     match failure {
         Failure::NotResident => StoreError::Io(io::ErrorKind::WouldBlock.into()),
-        Failure::Io(error) => StoreError::Io(error),
+        Failure::Io(error) => guard.drive().failed_read(&error),
         Failure::Damage(damage) => {
             guard.drive().stats.damaged_reads.fetch_add(1, Ordering::Relaxed);
             StoreError::Corrupt(Corruption::Chunk { id, place, what: damage.what() })

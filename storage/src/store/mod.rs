@@ -61,6 +61,8 @@ pub use tiers::{MoveTask, RemoteListed, Task, TaskKind};
 pub use uploads::{Completion, OpenUpload};
 pub use write::DataWriter;
 
+pub use crate::chunks::{DriveState, Fence};
+
 use crate::chunking::Chunking;
 use crate::chunks::ChunkStore;
 use crate::compress::Codec;
@@ -194,6 +196,20 @@ impl Store {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The drives, and how they are.
+    #[must_use]
+    pub fn drives(&self) -> Vec<DriveState> {
+        self.chunks.drives()
+    }
+
+    /// Lets a drive take new data again that failed to read; `false` if there is no such drive, or it is not fenced.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Open`] if it failed to write: only a restart helps.
+    pub fn unfence(&self, drive: u16) -> Result<bool> {
+        self.chunks.unfence(drive)
     }
 
     /// Whether new data has room; the error says why not.
