@@ -40,7 +40,9 @@ mod access_log;
 mod ceiling;
 mod client;
 mod encryption;
+mod growth;
 mod identities;
+mod lifecycle;
 mod limits;
 mod load;
 mod machine;
@@ -94,7 +96,7 @@ async fn run(options: &Options) -> Result<Report> {
     if options.wants(Workload::Matrix) {
         matrix::run(options, &mut report).await?;
     }
-    if options.wants(Workload::Listing) || options.wants(Workload::Start) {
+    if Workload::OF_MANY.iter().any(|workload| options.wants(*workload)) {
         scale::run(options, &mut report).await?;
     }
     if options.wants(Workload::Policies) {

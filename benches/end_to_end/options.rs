@@ -23,6 +23,8 @@ EXAMPLES
       cargo bench --bench end_to_end -- matrix --only put,get --sizes 4k --connections 64 --seconds 5
   A million objects: listing and start, kept for the next time:
       cargo bench --bench end_to_end -- listing start --loaded ~/cairn-million
+  Ten million: a lifecycle pass, and what all the others cost (an hour the first time):
+      cargo bench --bench end_to_end -- listing start lifecycle growth --objects 10000000 --loaded ~/cairn-ten-million
   What policies cost, by turns:
       cargo bench --bench end_to_end -- policies
   Only what disk and hashes can do:
@@ -55,7 +57,7 @@ pub struct Options {
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     pub seconds: f64,
 
-    /// Objects of the `listing` and `start` workloads
+    /// Objects of the `listing`, `start`, `lifecycle` and `growth` workloads
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     pub objects: u64,
 
@@ -71,7 +73,7 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Keep the objects of `listing` and `start` here, and use them again if they are here already
+    /// Keep the objects of those workloads here, and use them again if they are here already
     #[arg(long, value_name = "DIR")]
     pub loaded: Option<PathBuf>,
 
@@ -136,6 +138,10 @@ pub enum Workload {
     Listing,
     /// Time from exec to ready after kill -9 under load
     Start,
+    /// Passes of a lifecycle rule over many objects, alone and beside clients
+    Lifecycle,
+    /// PUT, GET and LIST with many objects beside the same with 100 000
+    Growth,
     /// Small GETs of a user with many policies beside root's
     Policies,
     /// GET of 4 KiB from a bucket whose requests are logged beside one whose are not
@@ -144,6 +150,11 @@ pub enum Workload {
     Website,
     /// PUT and GET of 1 MiB by SSE-S3 and SSE-KMS beside the same in the clear
     Encryption,
+}
+
+impl Workload {
+    /// Those that share a server with many objects.
+    pub const OF_MANY: [Self; 4] = [Self::Listing, Self::Start, Self::Lifecycle, Self::Growth];
 }
 
 /// An S3 operation of the matrix.

@@ -1,6 +1,6 @@
-//! Many objects: pages of a listing, and the time to start.
+//! Many objects: pages of a listing, the time to start, lifecycle passes, and the same requests beside a server with few.
 //!
-//! Both workloads share one server with `--objects` small objects, in prefixes of 1 000; with `--loaded DIR` it is kept
+//! These workloads share one server with `--objects` small objects, in prefixes of 1 000; with `--loaded DIR` it is kept
 //! for the next run.
 
 use std::io::Write as _;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::client::{AnswerBody, Connection, RequestBody};
+use crate::growth::{self, FEW, Stored};
+use crate::lifecycle;
 use crate::load::{self, Histogram, Keys, Numbered, Numbers, Until, Work};
 use crate::options::{Options, PayloadSigning, Workload};
 use crate::payload::{Noise, xorshift};
@@ -18,15 +20,15 @@ use crate::server::Server;
 use crate::signing::Request;
 use crate::target::{Query, Target};
 
-const BUCKET: &str = "cairn-many";
+pub const BUCKET: &str = "cairn-many";
 const VERSIONED: &str = "cairn-versioned";
 const KILLED: &str = "cairn-killed";
 
 /// Keys under one prefix, and on one page.
-const PAGE: u64 = 1000;
+pub const PAGE: u64 = 1000;
 
 /// Bytes of one object: small, as names are what counts here.
-const OBJECT: u64 = 64;
+pub const OBJECT: u64 = 64;
 
 /// Connections that store objects.
 const STORING: u16 = 64;
@@ -98,6 +100,11 @@ impl Home {
         self.root.join("data")
     }
 
+    /// The smaller store of a comparison.
+    fn few(&self) -> Self {
+        Self { root: self.root.join("few"), _temporary: None }
+    }
+
     /// Says how many objects are stored; written once they are, removed by hand with the directory.
     fn note(&self) -> PathBuf {
         self.root.join("objects")
@@ -105,6 +112,23 @@ impl Home {
 
     fn stored(&self) -> Option<u64> {
         std::fs::read_to_string(self.note()).ok()?.trim().parse().ok()
+    }
+
+    /// Starts a server with `objects` objects, which are stored unless they are here.
+    async fn serve(&self, scale: &Scale<'_>, objects: u64) -> Result<Server> {
+        let server = Server::start(scale.options, &self.data()).await?;
+        match self.stored() {
+            Some(stored) if stored == objects => eprintln!("using the {stored} objects in {}", self.root.display()),
+            Some(stored) => {
+                let root = self.root.display();
+                return Err(format!("{root} holds {stored} objects, not {objects}: name another directory").into());
+            }
+            None => {
+                scale.store_objects(&scale.target(&server)?, objects).await?;
+                std::fs::write(self.note(), objects.to_string())?;
+            }
+        }
+        Ok(server)
     }
 }
 
@@ -121,36 +145,37 @@ pub async fn run(options: &Options, report: &mut Report) -> Result<()> {
     }
     let home = Home::open(options)?;
     let scale = Scale { options, noise: Noise::new(), groups: options.objects.div_ceil(PAGE) };
-    let mut server = Server::start(options, &home.data()).await?;
-    match home.stored() {
-        Some(stored) if stored == options.objects => eprintln!("using the {stored} objects in {}", home.root.display()),
-        Some(stored) => {
-            let root = home.root.display();
-            return Err(
-                format!("{root} holds {stored} objects, not {}: name another directory", options.objects).into()
-            );
-        }
-        None => {
-            scale.store_objects(&scale.target(&server)?).await?;
-            std::fs::write(home.note(), options.objects.to_string())?;
-        }
-    }
+    let mut server = home.serve(&scale, options.objects).await?;
     if options.wants(Workload::Listing) {
         report.set_listing(scale.listing(&server).await?);
     }
     if options.wants(Workload::Start) {
         report.set_starts(scale.starts(&mut server, &home.data()).await?);
     }
+    if options.wants(Workload::Lifecycle) {
+        let target = scale.target(&server)?;
+        let gets = stored(&target, options.objects).gets(options)?;
+        lifecycle::run(options, report, &target, BUCKET, &scale.noise, &gets).await?;
+    }
+    if options.wants(Workload::Growth) {
+        let small = home.few().serve(&scale, FEW).await?;
+        let (few, many) = (scale.target(&small)?, scale.target(&server)?);
+        growth::run(options, report, &scale.noise, &[stored(&few, FEW), stored(&many, options.objects)]).await?;
+    }
     Ok(())
+}
+
+fn stored(target: &Target, objects: u64) -> Stored<'_> {
+    Stored { target, objects, keys: keys(objects) }
+}
+
+fn keys(objects: u64) -> Keys {
+    Keys::Grouped { path: format!("/{BUCKET}/"), groups: objects.div_ceil(PAGE) }
 }
 
 impl Scale<'_> {
     fn target(&self, server: &Server) -> Result<Target> {
         Target::new(self.options, server.address, Some(server.process()))
-    }
-
-    fn keys(&self) -> Keys {
-        Keys::Grouped { path: format!("/{BUCKET}/"), groups: self.groups }
     }
 
     fn put(&self, keys: Keys, numbers: Numbers) -> Arc<Work> {
@@ -162,12 +187,12 @@ impl Scale<'_> {
         load::run(target, STORING, work, &self.noise, Until::Exhausted(PATIENCE)).await?.whole(what).map(drop)
     }
 
-    async fn store_objects(&self, target: &Target) -> Result<()> {
+    async fn store_objects(&self, target: &Target, objects: u64) -> Result<()> {
         target.create_bucket(BUCKET).await?;
-        let (objects, started) = (self.options.objects, Instant::now());
+        let started = Instant::now();
         for first in (0..objects).step_by(usize::try_from(SLICE)?) {
             let end = (first + SLICE).min(objects);
-            self.each(target, &self.put(self.keys(), Numbers::new(first, end)), "storing objects").await?;
+            self.each(target, &self.put(keys(objects), Numbers::new(first, end)), "storing objects").await?;
             eprint!("\rstored {end} of {objects} objects, {:.0}/s ", end as f64 / started.elapsed().as_secs_f64());
             std::io::stderr().flush()?;
         }
