@@ -139,6 +139,9 @@ async fn status(args: &StatusArgs) -> Result<String, Failure> {
             text(of, "errors"),
             text(of, "lastError"),
         );
+        if let Some(pass) = of.get("underWay").filter(|pass| pass.is_object()) {
+            let _ = writeln!(out, "  now: {} looked at since {}", text(pass, "examined"), text(pass, "started"));
+        }
     }
     let tiers = answer.get("tiers").and_then(Value::as_object).unwrap_or(&none);
     for (name, of) in tiers {

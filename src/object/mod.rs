@@ -58,8 +58,8 @@ pub use error::{Addressed, BoxError, Error, Result, VersionLabel};
 pub use event::{Cause, Event, EventName, Origin};
 pub use get::{Found, ObjectBody, PartPage, ReadObject, Served};
 pub use lifecycle::{
-    Applied, BucketProgress, Explained, Item, ItemKind, Judged, PageLimits, Planned, Position, PreviewPage, Progress,
-    Sample, Upcoming,
+    Applied, BucketProgress, Explained, Item, ItemKind, Judged, PageLimits, PassUnderWay, Planned, Position,
+    PreviewPage, Progress, Sample, Upcoming,
 };
 pub use list::{ListedVersion, ObjectPage, UploadPage, VersionPage};
 pub use listen::{Listening, MAX_LISTENERS};

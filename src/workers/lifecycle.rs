@@ -17,18 +17,26 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::object::{self, AccessLog, Applied, BucketProgress, Item, LogOrigin, Objects, PageLimits, Position};
+use crate::object::{
+    self, AccessLog, Applied, BucketProgress, Item, LogOrigin, Objects, PageLimits, PassUnderWay, Position,
+};
 use crate::rules::lifecycle::{Calendar, Configuration};
 use crate::telemetry::metrics::LabelledSample;
 
 /// What a page of a scan is bounded by: it holds a thread that reads also wait for.
 const PAGE: PageLimits = PageLimits { examined: 20_000, items: 1_000, time: Duration::from_millis(20) };
+/// The same while clients wait for answers: shorter than most of these take, so that hardly one notices it.
+const PAGE_WHEN_BUSY: PageLimits = PageLimits { examined: 20_000, items: 100, time: Duration::from_micros(250) };
+/// How long clients count as waiting after one was seen: the next is on its way.
+const BUSY_FOR: Duration = Duration::from_secs(1);
+/// The pause between two looks whether the bucket's rules are still those of the pass.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 /// Keys that are acted on at a time: enough to share commits.
 const CONCURRENT: usize = 32;
 /// The same while clients wait for answers.
 const CONCURRENT_WHEN_BUSY: usize = 4;
 /// The pause after a page while clients wait for answers, in times of what the page took.
-const YIELD: u32 = 3;
+const YIELD: u32 = 5;
 /// Buckets that are looked up at a time.
 const BUCKETS: usize = 200;
 /// The pause between two notes of where a pass has come.
@@ -78,7 +86,7 @@ impl LifecycleWorker {
     #[must_use]
     pub fn start(objects: Objects, pace: Pace) -> Self {
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(Worker { objects, pace, stopping, noted: Instant::now() }.run());
+        let task = tokio::spawn(Worker::new(objects, pace, stopping).run());
         Self { stop, task }
     }
 
@@ -133,12 +141,26 @@ struct Worker {
     stopping: watch::Receiver<bool>,
     /// When the last note was written.
     noted: Instant,
+    /// When a client was last seen to wait for an answer.
+    clients_seen: Option<Instant>,
 }
 
 /// Why a pass ended before its end.
 struct Stopped;
 
 impl Worker {
+    fn new(objects: Objects, pace: Pace, stopping: watch::Receiver<bool>) -> Self {
+        Self { objects, pace, stopping, noted: Instant::now(), clients_seen: None }
+    }
+
+    /// Whether clients wait for answers, or did a moment ago.
+    fn is_busy(&mut self) -> bool {
+        if (self.pace.busy)() {
+            self.clients_seen = Some(Instant::now());
+        }
+        self.clients_seen.is_some_and(|seen| seen.elapsed() < BUSY_FOR)
+    }
+
     async fn run(mut self) {
         let mut note = self.read_note().await;
         let mut from = note.as_ref().map(|note| note.bucket.clone());
@@ -255,32 +277,29 @@ impl Worker {
         let mut note = note.unwrap_or(fresh);
         let progress = Arc::clone(self.objects.lifecycle_progress());
         let before = progress.of(&bucket.name).map(|progress| progress.started);
-        let mut lag = 0;
+        let (mut lag, mut checked) = (0, Instant::now());
         while !note.position.is_done() {
             if *self.stopping.borrow() {
                 self.write_note(&note).await;
                 return Err(Stopped);
             }
-            let begun = Instant::now();
-            let now = Timestamp::now();
-            let position = note.position.clone();
-            let page = self.objects.lifecycle_items(bucket, configuration, position, PAGE, now).await;
-            let (items, examined, position) = match page {
-                Ok(page) => page,
-                Err(error) => {
-                    self.failed(&bucket.name, &error);
+            if checked.elapsed() >= CHECK_EVERY {
+                checked = Instant::now();
+                if !self.stand(bucket, configuration).await {
+                    progress.update(&bucket.name, |progress| progress.under_way = None);
                     return Ok(());
                 }
-            };
-            note.examined += examined as u64;
-            lag = lag.max(self.act(bucket, items, before).await);
-            note.position = position;
-            if self.noted.elapsed() >= NOTE_EVERY {
-                self.write_note(&note).await;
             }
-            self.rest(begun.elapsed()).await;
+            let Some(late) = self.page(bucket, configuration, &mut note, before).await else {
+                progress.update(&bucket.name, |progress| progress.under_way = None);
+                return Ok(());
+            };
+            lag = lag.max(late);
+            let under_way = PassUnderWay { started: note.started, examined: note.examined };
+            progress.update(&bucket.name, |progress| progress.under_way = Some(under_way));
         }
         progress.update(&bucket.name, |progress| {
+            progress.under_way = None;
             progress.started = note.started;
             progress.finished = Timestamp::now();
             progress.examined = note.examined;
@@ -289,9 +308,45 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether a bucket's rules are still these: who takes wrong ones back wants them to act no more.
+    async fn stand(&self, bucket: &BucketRecord, configuration: &Arc<Configuration>) -> bool {
+        let Ok(now) = self.objects.bucket(&bucket.name).await else { return false };
+        now.id == bucket.id
+            && matches!(self.objects.bucket_lifecycle(&now).await, Ok(Some(stated)) if stated == *configuration)
+    }
+
+    /// A page of a scan, and a rest: how late the latest action was, as [`Self::act`] says; none if it failed.
+    async fn page(
+        &mut self,
+        bucket: &BucketRecord,
+        configuration: &Arc<Configuration>,
+        note: &mut Note,
+        before: Option<Timestamp>,
+    ) -> Option<u64> {
+        let (busy, begun) = (self.is_busy(), Instant::now());
+        let limits = if busy { PAGE_WHEN_BUSY } else { PAGE };
+        let position = note.position.clone();
+        let page = self.objects.lifecycle_items(bucket, configuration, position, limits, Timestamp::now()).await;
+        let (items, examined, position) = match page {
+            Ok(page) => page,
+            Err(error) => {
+                self.failed(&bucket.name, &error);
+                return None;
+            }
+        };
+        let late = self.act(bucket, items, before, busy).await;
+        note.examined += examined as u64;
+        note.position = position;
+        if self.noted.elapsed() >= NOTE_EVERY {
+            self.write_note(note).await;
+        }
+        rest(begun.elapsed(), busy).await;
+        Some(late)
+    }
+
     /// Carries out what a page of a scan found: how late the latest was of what has become due since
     /// `before`, in milliseconds.
-    async fn act(&self, bucket: &BucketRecord, items: Vec<Item>, before: Option<Timestamp>) -> u64 {
+    async fn act(&self, bucket: &BucketRecord, items: Vec<Item>, before: Option<Timestamp>, busy: bool) -> u64 {
         // The versions of one key go one after the other, oldest first: each stands where it stands because of newer ones.
         let mut keys: Vec<Vec<Item>> = Vec::new();
         for item in items {
@@ -300,7 +355,7 @@ impl Worker {
                 None => keys.push(vec![item]),
             }
         }
-        let concurrent = if (self.pace.busy)() { CONCURRENT_WHEN_BUSY } else { CONCURRENT };
+        let concurrent = if busy { CONCURRENT_WHEN_BUSY } else { CONCURRENT };
         let log = if keys.is_empty() { None } else { self.log_of(bucket).await };
         let works = keys.into_iter().map(|items| self.act_on_key(bucket, items, before, log.as_ref()));
         let late: Vec<u64> = futures_util::stream::iter(works).buffer_unordered(concurrent).collect().await;
@@ -365,13 +420,13 @@ impl Worker {
             tracing::warn!(%error, "where the lifecycle pass has come could not be noted");
         }
     }
+}
 
-    /// Lets others have their turn.
-    async fn rest(&self, took: Duration) {
-        if (self.pace.busy)() {
-            tokio::time::sleep(took * YIELD).await;
-        } else {
-            tokio::task::yield_now().await;
-        }
+/// Lets others have their turn.
+async fn rest(took: Duration, busy: bool) {
+    if busy {
+        tokio::time::sleep(took * YIELD).await;
+    } else {
+        tokio::task::yield_now().await;
     }
 }

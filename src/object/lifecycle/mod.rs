@@ -20,7 +20,7 @@ use storage::types::{BucketId, Timestamp};
 
 pub use explain::{Explained, Judged, Upcoming};
 pub use preview::{Planned, PreviewPage, Sample};
-pub use progress::{BucketProgress, Progress};
+pub use progress::{BucketProgress, PassUnderWay, Progress};
 pub use scan::{Item, ItemKind, PageLimits, Position};
 
 use self::walk::{Walk, subject};

@@ -11,6 +11,15 @@ const MAX_BUCKETS: usize = 10_000;
 /// Buckets whose configuration has changed and that wait for their pass; of more, the next whole pass takes care.
 const MAX_CHANGED: usize = 1_000;
 
+/// How far a pass has come that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassUnderWay {
+    /// When it began.
+    pub started: Timestamp,
+    /// Versions and uploads that were looked at so far.
+    pub examined: u64,
+}
+
 /// What is known of one bucket, since the server started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketProgress {
@@ -29,6 +38,8 @@ pub struct BucketProgress {
     /// Milliseconds between the time from which an action was asked for and its commit: the longest of the last pass,
     /// of what became due since the pass before.
     pub lag_millis: u64,
+    /// The pass that is at work, if one is.
+    pub under_way: Option<PassUnderWay>,
 }
 
 /// How all buckets are doing.

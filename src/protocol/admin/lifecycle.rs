@@ -56,6 +56,7 @@ fn written(progress: &BucketProgress) -> Value {
         "errors": progress.errors,
         "lastError": progress.last_error,
         "lagSeconds": progress.lag_millis / 1_000,
+        "underWay": progress.under_way.map(|pass| json!({ "started": instant(pass.started), "examined": pass.examined })),
     })
 }
 
