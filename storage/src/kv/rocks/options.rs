@@ -15,6 +15,9 @@ use crate::kv::Family;
 const MIB: usize = 1 << 20;
 /// Data blocks, before compression: what a point read fetches and the cache holds.
 const BLOCK_BYTES: usize = 16 << 10;
+/// Of the memory for caches, one in so many bytes holds single rows: a row that is looked up again and again costs its
+/// own bytes, not those of the block around it, and no decompression when that block has gone.
+const ROWS_OF_CACHE: usize = 8;
 /// A memtable is flushed at this size, if the limit on all of them has not come first.
 const MEMTABLE_BYTES: usize = 32 * MIB;
 /// Memtables of a family, the one being written included, before writes wait for a flush.
@@ -36,7 +39,7 @@ pub(super) const REMOVED_BEFORE_FLUSH: u32 = 16_384;
 /// Settings of the engine.
 #[derive(Clone)]
 pub struct RocksOptions {
-    /// Memory for cached blocks, indexes, filters and memtables together, bytes. Default 512 MiB.
+    /// Memory for cached blocks, rows, indexes, filters and memtables together, bytes. Default 512 MiB.
     pub block_cache_bytes: usize,
     /// The part of it that memtables may take, bytes. Default 128 MiB; it is exceeded while flushes are slower than
     /// writes, by at most half.
@@ -75,17 +78,20 @@ impl fmt::Debug for RocksOptions {
 /// Memory that all families share.
 pub(super) struct Memory {
     pub cache: Cache,
+    /// Rows that were looked up. Apart from the blocks, as their cache holds keys of one length only.
+    pub rows: Cache,
     pub memtables: WriteBufferManager,
 }
 
 impl Memory {
     pub(super) fn new(options: &RocksOptions) -> Self {
-        let cache = Cache::new_hyper_clock_cache(options.block_cache_bytes, 0);
+        let rows = options.block_cache_bytes / ROWS_OF_CACHE;
+        let cache = Cache::new_hyper_clock_cache(options.block_cache_bytes - rows, 0);
         // Memtables are charged to the cache: one number bounds both. Never stall on this limit: the committer is the
         // only writer, and the limits on memtables per family stop it soon enough.
         let memtables =
             WriteBufferManager::new_write_buffer_manager_with_cache(options.memtable_bytes, false, cache.clone());
-        Self { cache, memtables }
+        Self { cache, rows: Cache::new_lru_cache(rows), memtables }
     }
 }
 
@@ -98,6 +104,7 @@ pub(super) fn database(options: &RocksOptions, memory: &Memory, watch: Watch) ->
     db.set_max_background_jobs(i32::try_from((cores / 2).clamp(2, 16)).unwrap_or(2));
     db.set_max_open_files(i32::try_from(options.open_files).unwrap_or(i32::MAX));
     db.set_write_buffer_manager(&memory.memtables);
+    db.set_row_cache(&memory.rows);
     db.set_max_total_wal_size(WAL_BYTES);
     // Replay ends at the first damaged record, so no later commit appears without the earlier ones. A whole log file
     // that is missing or short is told by the manifest.
